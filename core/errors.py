@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every failure Furoshiki reports, as one tree of exceptions with stable codes.
+
+    FuroshikiError
+    ├── RequestError          the caller must change the request
+    │   ├── InvalidRequest      VALID_*
+    │   ├── TensorError         TENSOR_*
+    │   ├── ModelError          MODEL_*
+    │   ├── NotFound            TENANT_001, KEY_001, UPLOAD_001, BUILD_001, DEPLOY_001, JOB_001, STORE_002
+    │   ├── Conflict            STATE_*
+    │   └── AuthError           AUTH_*
+    ├── TransientError        the same request may succeed later (``retryable``)
+    │   ├── Overloaded          QUEUE_001, QUOTA_001
+    │   ├── DeadlineExceeded    TIMEOUT_001
+    │   └── Unavailable         DEVICE_001, MODEL_002, STORE_001, STORE_004, JOB_004
+    └── OperatorError         somebody who runs the service must act
+        ├── SignatureError      SIGN_*: what was offered is not what was signed
+        ├── StoreError          STORE_003
+        ├── JobError            JOB_002, JOB_003, JOB_005
+        └── InitError           INIT_*
+
+Rules. A code never changes its meaning and is never reused. Domain code raises these and nothing about HTTP or gRPC; each
+edge owns one exhaustive ``match`` from code to status. ``details`` may be shown to the caller; ``log_context`` never leaves
+the logs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Final, TypeAlias
+
+Scalar: TypeAlias = str | int | float | bool | None
+Detail: TypeAlias = Scalar | Sequence[Scalar] | Sequence[Mapping[str, Scalar]]
+
+
+class ErrorCode(StrEnum):
+    """Stable, documented identifiers; the comment on each line is its one-sentence meaning."""
+
+    MODEL_NOT_FOUND = "MODEL_001"  # no such model, version, alias or variant for this tenant
+    MODEL_NOT_READY = "MODEL_002"  # the model exists but is still loading
+    MODEL_INVALID = "MODEL_003"  # the runtime refuses the model file
+    MODEL_EXISTS = "MODEL_004"  # a model of that name already exists
+    TENSOR_SHAPE = "TENSOR_001"  # rank, dimension or element count differs from the signature
+    TENSOR_DTYPE = "TENSOR_002"  # unknown datatype, or not the one of the signature
+    TENSOR_MISSING = "TENSOR_003"  # a required input tensor is absent
+    TENSOR_UNEXPECTED = "TENSOR_004"  # a tensor the model does not have
+    TENSOR_DATA = "TENSOR_005"  # the data of a tensor cannot be decoded as declared
+    DEVICE_UNAVAILABLE = "DEVICE_001"  # no runner for that device is available
+    INFERENCE_FAILED = "INFER_001"  # the runtime failed on valid input
+    QUEUE_FULL = "QUEUE_001"  # the bounded batching queue is full
+    QUOTA_EXCEEDED = "QUOTA_001"  # a tenant limit is reached
+    TIMEOUT = "TIMEOUT_001"  # the deadline passed before a result
+    CANCELLED = "CANCEL_001"  # the caller went away
+    INIT_FAILED = "INIT_001"  # a process could not start as configured
+    SETTING_INVALID = "INIT_002"  # a setting is missing or malformed
+    AUTH_REQUIRED = "AUTH_001"  # no credential was sent
+    AUTH_INVALID = "AUTH_002"  # the credential is unknown, expired or revoked
+    AUTH_FORBIDDEN = "AUTH_003"  # the credential is valid but not for this action
+    SIGNATURE_MISSING = "SIGN_001"  # the bundle carries no signature
+    SIGNATURE_INVALID = "SIGN_002"  # the signature does not match what it covers
+    SIGNER_UNTRUSTED = "SIGN_003"  # signed by a key this tenant does not trust
+    DIGEST_MISMATCH = "SIGN_004"  # a file's digest or size differs from the manifest
+    FILE_UNEXPECTED = "SIGN_005"  # the bundle holds a file the manifest does not list
+    FILE_MISSING = "SIGN_006"  # the manifest lists a file the bundle does not hold
+    PATH_UNSAFE = "SIGN_007"  # absolute path, '..', symlink or special file
+    SIGNATURE_EXPIRED = "SIGN_008"  # the key or the manifest is outside its validity
+    REVOKED = "SIGN_009"  # the key or the digest is on the revocation list
+    MANIFEST_INVALID = "SIGN_010"  # the manifest is malformed or not canonical
+    SUBJECT_MISMATCH = "SIGN_011"  # validly signed, but not the thing that was asked for
+    STORE_UNAVAILABLE = "STORE_001"  # the blob store cannot be reached
+    BLOB_NOT_FOUND = "STORE_002"  # no blob of that digest
+    BLOB_CORRUPT = "STORE_003"  # stored bytes differ from their digest
+    STORE_FULL = "STORE_004"  # the blob store has no room
+    JOB_NOT_FOUND = "JOB_001"  # no such job for this tenant
+    JOB_FAILED = "JOB_002"  # the job's work failed
+    JOB_TIMEOUT = "JOB_003"  # the job exceeded its wall time
+    JOB_LEASE_LOST = "JOB_004"  # another worker took the job over
+    JOB_CANCELLED = "JOB_005"  # the job was cancelled
+    MALFORMED = "VALID_001"  # the request cannot be parsed
+    INVALID_FIELD = "VALID_002"  # a field is missing, unknown or out of range
+    TOO_LARGE = "VALID_003"  # a body, file or decoded tensor exceeds its limit
+    UNSUPPORTED_MEDIA_TYPE = "VALID_004"  # Content-Type or Content-Encoding is not supported
+    NOT_ACCEPTABLE = "VALID_005"  # Accept names nothing this route can produce
+    ROUTE_NOT_FOUND = "VALID_006"  # no such route
+    METHOD_NOT_ALLOWED = "VALID_007"  # the route exists with another method
+    LENGTH_MISMATCH = "VALID_008"  # fewer or more bytes arrived than were declared
+    STATE_CONFLICT = "STATE_001"  # the resource is not in a state that allows this
+    RESOURCE_EXISTS = "STATE_002"  # a resource of that name already exists
+    TENANT_NOT_FOUND = "TENANT_001"  # no such tenant
+    KEY_NOT_FOUND = "KEY_001"  # no such API key
+    UPLOAD_NOT_FOUND = "UPLOAD_001"  # no such upload, or it expired
+    UPLOAD_INCOMPLETE = "UPLOAD_002"  # files are missing from the upload
+    BUILD_NOT_FOUND = "BUILD_001"  # no such bento build
+    DEPLOYMENT_NOT_FOUND = "DEPLOY_001"  # no such deployment
+    INTERNAL = "INTERNAL_001"  # a fault of ours; details are in the log under the request id
+
+
+class FuroshikiError(Exception):
+    """Base of every error with a stable code.
+
+    Args:
+        code: The stable identifier.
+        message: What happened, what was received, what was expected, what to do next. Safe to show to the caller.
+        details: Structured facts, safe to show to the caller.
+        log_context: Facts for the log only (paths, peers, causes). Never serialised to a caller.
+        retry_after: Seconds after which a retry is sensible; None where a retry is pointless or the time unknown.
+    """
+
+    retryable: bool = False
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        message: str,
+        *,
+        details: Mapping[str, Detail] | None = None,
+        log_context: Mapping[str, object] | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code: Final = code
+        self.message: Final = message
+        self.details: Final[dict[str, Detail]] = dict(details or {})
+        self.log_context: Final[dict[str, object]] = dict(log_context or {})
+        self.retry_after: Final = retry_after
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+class RequestError(FuroshikiError):
+    """The caller must change the request; repeating it gives the same answer."""
+
+
+class InvalidRequest(RequestError):
+    """The request cannot be parsed, or a field or limit is violated."""
+
+
+class TensorError(RequestError):
+    """A tensor does not fit the model's signature or its own declaration."""
+
+
+class ModelError(RequestError):
+    """The named model does not exist for this tenant, or its file is not a model."""
+
+
+class NotFound(RequestError):
+    """A named resource other than a model does not exist for this tenant."""
+
+
+class Conflict(RequestError):
+    """The resource exists already or is in a state that forbids the action."""
+
+
+class AuthError(RequestError):
+    """The credential is absent, invalid or not allowed to do this."""
+
+
+class TransientError(FuroshikiError):
+    """The same request may succeed later."""
+
+    retryable = True
+
+
+class Overloaded(TransientError):
+    """A bounded queue or a quota is full. Raised at once, with ``retry_after``."""
+
+
+class DeadlineExceeded(TransientError):
+    """The deadline passed before a result; nothing waits any longer."""
+
+
+class Unavailable(TransientError):
+    """A device, model, store or lease is not available at the moment."""
+
+
+class OperatorError(FuroshikiError):
+    """Neither the caller nor a retry can help; somebody who runs the service must act."""
+
+
+class SignatureError(OperatorError):
+    """What was offered is not what a trusted key signed. Nothing of it was executed."""
+
+
+class StoreError(OperatorError):
+    """Stored bytes are damaged."""
+
+
+class JobError(OperatorError):
+    """A job ended without its result."""
+
+
+class InitError(OperatorError):
+    """A process cannot start as configured."""

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``python -m runners inspect FILE``: prints a model's signature as one JSON line.
+
+The registry starts this as a child with limits, so that a hostile file meets a short-lived process. Exit codes: 0 with
+``{"inputs", "outputs", "precision"}``; 3 with ``{"error": {"code", "message"}}`` when the runtime refuses the file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from core.errors import ModelError
+from core.tensors import DType, Signature, TensorSpec
+from runners.backends.onnx import OnnxCpuBackend
+from runners.interface import RunnerOptions
+
+REFUSED: Final = 3
+_PRECISIONS: Final = {DType.FP16: "fp16", DType.BF16: "bf16", DType.FP64: "fp64"}
+
+
+def describe(signature: Signature) -> dict[str, Any]:
+    """The signature as JSON values; ``precision`` is that of the floating inputs and outputs, fp32 if there are none."""
+    dtypes = {spec.dtype for spec in (*signature.inputs, *signature.outputs)}
+    precision = next(
+        (name for dtype, name in _PRECISIONS.items() if dtype in dtypes and DType.FP32 not in dtypes), "fp32"
+    )
+    return {
+        "inputs": [_tensor(spec) for spec in signature.inputs],
+        "outputs": [_tensor(spec) for spec in signature.outputs],
+        "precision": precision,
+    }
+
+
+def _tensor(spec: TensorSpec) -> dict[str, Any]:
+    return {"name": spec.name, "datatype": spec.dtype.oip, "shape": list(spec.shape)}
+
+
+def inspect(path: Path) -> tuple[int, dict[str, Any]]:
+    """Loads the model and describes it; the exit code and what to print."""
+    try:
+        runner = OnnxCpuBackend().load({path.name: path.read_bytes()}, options=RunnerOptions())
+    except ModelError as error:
+        return REFUSED, {"error": {"code": str(error.code), "message": error.message}}
+    return 0, describe(runner.signature)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m runners")
+    commands = parser.add_subparsers(required=True)
+    command = commands.add_parser("inspect", help="print the inputs and outputs of a model file")
+    command.add_argument("file", type=Path)
+    code, answer = inspect(parser.parse_args().file)
+    sys.stdout.buffer.write(orjson.dumps(answer) + b"\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Loaded models, leased: least recently used first out, bounded by bytes.
+
+Rules. A model is loaded once however many requests ask for it at the same time. A leased model is never closed: when it is
+evicted or replaced, it is closed with its last lease. The bound counts the bytes of the verified files and may be exceeded
+only by models that are in use.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from core.telemetry import metrics
+from core.tensors import DType
+from runners.handle import RunnerHandle
+
+CacheKey: TypeAlias = tuple[str, str]  # tenant, manifest digest
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class LoadedModel:
+    """A verified, loaded model. ``leases`` and ``evicted`` belong to the cache."""
+
+    tenant: str
+    model: str
+    version: str
+    digest: str
+    key_id: str  # the key whose signature was verified
+    size: int  # bytes of its files
+    handle: RunnerHandle
+    output_dtypes: Mapping[str, DType]
+    leases: int = field(default=0)
+    evicted: bool = field(default=False)
+
+
+class ModelCache:
+    """Loaded models by tenant and digest.
+
+    Args:
+        capacity: Bytes of model files kept.
+    """
+
+    def __init__(self, *, capacity: int) -> None:
+        self._capacity = capacity
+        self._models: OrderedDict[CacheKey, LoadedModel] = OrderedDict()
+        self._loading: dict[CacheKey, asyncio.Task[LoadedModel]] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    @property
+    def models(self) -> list[LoadedModel]:
+        """The loaded models, least recently used first."""
+        return list(self._models.values())
+
+    @property
+    def size(self) -> int:
+        """Bytes of the loaded models' files."""
+        return sum(model.size for model in self._models.values())
+
+    async def acquire(self, key: CacheKey, load: Callable[[], Awaitable[LoadedModel]]) -> LoadedModel:
+        """Leases a model, loading it first if needed. Each ``acquire`` wants one ``release``.
+
+        Args:
+            key: Tenant and digest.
+            load: Makes the model; called at most once at a time per key, and not cancelled with one of its waiters.
+
+        Raises:
+            FuroshikiError: What ``load`` raised, to everybody who waited for it. A failure is not remembered.
+        """
+        model = self._models.get(key)
+        while model is None:
+            task = self._loading.get(key)
+            if task is None:
+                task = self._loading[key] = asyncio.ensure_future(self._load(key, load))
+                task.add_done_callback(_retrieve)
+            await asyncio.shield(task)
+            model = self._models.get(key)
+        self.lease(model)
+        self._models.move_to_end(key)
+        return model
+
+    def lease(self, model: LoadedModel) -> None:
+        """Adds a lease to a model that is known to be loaded."""
+        model.leases += 1
+
+    def release(self, model: LoadedModel) -> None:
+        """Ends one lease; closes the model if it was evicted meanwhile and this was the last."""
+        model.leases -= 1
+        if model.evicted and not model.leases:
+            self._close(model)
+
+    def evict(self, key: CacheKey) -> None:
+        """Takes a model out; it is closed at once or with its last lease."""
+        model = self._models.pop(key, None)
+        if model is not None:
+            model.evicted = True
+            metrics.CACHE_BYTES.set(self.size)
+            if not model.leases:
+                self._close(model)
+
+    async def close(self) -> None:
+        """Drains and closes every model and waits for it."""
+        await asyncio.gather(*(model.handle.drain() for model in self.models))
+        for key in list(self._models):
+            self.evict(key)
+        await asyncio.gather(*self._closing)
+
+    async def _load(self, key: CacheKey, load: Callable[[], Awaitable[LoadedModel]]) -> LoadedModel:
+        try:
+            model = await load()
+            self._models[key] = model
+            self._make_room(keep=key)
+            metrics.CACHE_BYTES.set(self.size)
+            return model
+        finally:
+            del self._loading[key]
+
+    def _make_room(self, *, keep: CacheKey) -> None:
+        for key, model in list(self._models.items()):
+            if self.size <= self._capacity:
+                return
+            if key != keep and not model.leases:
+                self.evict(key)
+
+    def _close(self, model: LoadedModel) -> None:
+        task = asyncio.ensure_future(model.handle.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+
+def _retrieve(task: asyncio.Task[LoadedModel]) -> None:
+    """Marks a failure as seen even when every waiter has gone."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Threads that run batches beside the event loop.
+
+Each instance is one thread that takes a batch, runs it and hands the result back with a single ``call_soon_threadsafe``:
+one wake-up of the loop per batch, not per request. ``submit`` never blocks and the caller keeps count: it submits at most
+``instances`` batches at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Generic, TypeVar
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+class Executor(Generic[Job, Result]):
+    """Runs jobs on ``instances`` threads and reports each on the event loop.
+
+    Args:
+        work: Called in a thread with the job; blocks.
+        done: Called on the loop with the job and its result or the exception ``work`` raised.
+        instances: Number of threads.
+        name: Prefix of the thread names.
+    """
+
+    def __init__(
+        self,
+        *,
+        work: Callable[[Job], Result],
+        done: Callable[[Job, Result | Exception], None],
+        instances: int,
+        name: str,
+    ) -> None:
+        self.instances = instances
+        self._work = work
+        self._done = done
+        self._loop = asyncio.get_running_loop()
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._serve, name=f"{name}-{index}", daemon=True) for index in range(instances)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, job: Job) -> None:
+        """Hands a job to the next free thread."""
+        self._jobs.put(job)
+
+    def close(self) -> None:
+        """Ends the threads after the jobs already submitted; does not wait for them. May be called twice."""
+        for _ in self._threads:
+            self._jobs.put(None)
+
+    def join(self) -> None:
+        """Waits until the threads have ended. Blocks; call it off the loop."""
+        for thread in self._threads:
+            thread.join()
+
+    def _serve(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            result: Result | Exception
+            try:
+                result = self._work(job)
+            except Exception as error:
+                result = error
+            try:
+                self._loop.call_soon_threadsafe(self._done, job, result)
+            except RuntimeError:
+                return  # the loop is closed: nobody is left to be told

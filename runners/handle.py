@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A loaded model as the data plane sees it: asynchronous, batched, the same whether the runner is in this process or not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Protocol
+
+from core.tensors import Array, Signature
+from runners.batching.batcher import Batcher
+from runners.batching.policy import BatchLimits
+from runners.interface import Runner, RunnerOptions
+
+
+class RunnerHandle(Protocol):
+    """What the data plane holds of a model."""
+
+    @property
+    def runner(self) -> str:
+        """The runner's name, for example ``onnx-cpu``."""
+        ...
+
+    @property
+    def signature(self) -> Signature: ...
+
+    async def infer(self, inputs: Mapping[str, Array], *, deadline: float | None = None) -> dict[str, Array]:
+        """Runs one request; see :meth:`runners.batching.batcher.Batcher.infer`."""
+        ...
+
+    async def drain(self) -> None:
+        """Refuses new requests and returns when the accepted ones have ended."""
+        ...
+
+    async def close(self) -> None:
+        """Fails what still waits and frees the model's memory. May be called twice."""
+        ...
+
+
+class EmbeddedHandle:
+    """A runner inside this process.
+
+    Args:
+        runner: The loaded runner; closed with the handle.
+        limits: Bounds of its queue.
+        options: Threads and instances it was loaded with.
+        label: The model, for metrics and messages.
+    """
+
+    def __init__(self, runner: Runner, *, limits: BatchLimits, options: RunnerOptions, label: str) -> None:
+        self.runner = runner.name
+        self.signature = runner.signature
+        self._runner = runner
+        self._batcher = Batcher(runner, limits=limits, instances=options.instances, label=label)
+        self.infer = self._batcher.infer
+        self.drain = self._batcher.drain
+
+    async def close(self) -> None:
+        self._batcher.close()
+        await asyncio.to_thread(self._batcher.join)
+        self._runner.close()

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The data plane: what every protocol edge calls."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from core.errors import FuroshikiError
+from core.inference import InferenceRequest, InferenceResponse
+from core.telemetry import metrics
+from core.telemetry.hot import Bins, Tally
+from core.tensors import Signature
+from runners.cache import LoadedModel
+from services.dataplane.admission import admit
+from services.dataplane.catalog.interface import Catalog
+from services.edge.context import Principal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelDescription:
+    """What a caller may know of a model."""
+
+    name: str
+    version: str
+    runner: str
+    digest: str
+    key_id: str
+    signature: Signature
+
+
+class DataPlane:
+    """Finds, checks, runs and counts.
+
+    Args:
+        catalog: Where models come from.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._counters: dict[tuple[str, str, str, str, str], Tally] = {}
+        self._timers: dict[str, Bins] = {}
+        self.ready = catalog.ready
+        self.close = catalog.close
+
+    async def infer(self, principal: Principal, request: InferenceRequest, *, protocol: str) -> InferenceResponse:
+        """Runs one request.
+
+        Args:
+            principal: Who asks.
+            request: The decoded request.
+            protocol: The edge it came through, for metrics.
+
+        Raises:
+            FuroshikiError: Whatever finding, checking or running the request may raise; see each.
+        """
+        loaded = await self._catalog.acquire(principal, request.model, request.version)
+        code = "ok"
+        started = time.perf_counter()
+        try:
+            admit(request, loaded.handle.signature, subject=f"{request.model}@{loaded.version}")
+            outputs = await loaded.handle.infer(request.inputs, deadline=request.deadline)
+        except FuroshikiError as error:
+            code = error.code
+            raise
+        except asyncio.CancelledError:
+            code = "cancelled"
+            raise
+        finally:
+            self._count(loaded, protocol, code, time.perf_counter() - started)
+            self._catalog.release(loaded)
+        if request.outputs is not None:
+            outputs = {name: outputs[name] for name in request.outputs}
+        return InferenceResponse(
+            model=loaded.model,
+            version=loaded.version,
+            digest=loaded.digest,
+            outputs=outputs,
+            dtypes=loaded.output_dtypes,
+        )
+
+    async def describe(self, principal: Principal, model: str, version: str | None) -> ModelDescription:
+        """Loads the model if needed and tells what it takes and gives.
+
+        Raises:
+            ModelError: ``MODEL_001`` if the tenant has no such model or version.
+            SignatureError: ``SIGN_*`` if its bundle does not verify.
+        """
+        loaded = await self._catalog.acquire(principal, model, version)
+        try:
+            return ModelDescription(
+                name=loaded.model,
+                version=loaded.version,
+                runner=loaded.handle.runner,
+                digest=loaded.digest,
+                key_id=loaded.key_id,
+                signature=loaded.handle.signature,
+            )
+        finally:
+            self._catalog.release(loaded)
+
+    def _count(self, loaded: LoadedModel, protocol: str, code: str, seconds: float) -> None:
+        key = (loaded.tenant, loaded.model, loaded.version, protocol, code)
+        counter = self._counters.get(key)
+        if counter is None:
+            counter = self._counters[key] = Tally(metrics.REQUESTS.labels(*key))
+        counter.add()
+        timer = self._timers.get(loaded.digest)
+        if timer is None:
+            timer = self._timers[loaded.digest] = Bins(metrics.REQUEST_SECONDS.labels(*key[:3]))
+        timer.observe(seconds)

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ASGI application of the inference service.
+
+Paths under an edge's prefix are answered here; everything else (``/``, ``/docs.json``, ``/healthz``, ``/metrics``) goes to
+the inner application, which is BentoML's. Whatever happens, a request is answered once, with a request id, and an unknown
+exception shows the caller one fixed sentence.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from core.errors import ErrorCode, FuroshikiError, OperatorError
+from core.telemetry.logs import get_logger
+from services.dataplane.infer import DataPlane
+from services.edge.access_log import AccessLog
+from services.edge.auth import Authenticator
+from services.edge.http import App, ClientGone, Exchange, Receive, Scope, Send
+from services.edge.interface import Edge
+
+log = get_logger(__name__)
+
+_CLIENT_CLOSED_REQUEST = 499
+
+
+@dataclass(slots=True, kw_only=True)
+class Parts:
+    """What the application is made of."""
+
+    plane: DataPlane
+    authenticator: Authenticator
+    edges: Sequence[Edge]
+    access_log: AccessLog
+
+
+class InferenceApp:
+    """Routes requests to the edges and the rest to the inner application.
+
+    Args:
+        inner: Answers what no edge owns.
+        parts: Everything else.
+    """
+
+    def __init__(self, inner: App, parts: Parts) -> None:
+        self._inner = inner
+        self._parts = parts
+        self._edges = {edge.prefix: edge for edge in parts.edges}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            path: str = scope["path"]
+            if path == "/readyz":
+                scope["path"] = path = "/v2/health/ready"
+            edge = self._edges.get(path[:3])
+            if edge is not None and path[3:4] in ("", "/"):
+                await self._serve(edge, scope, receive, send)
+                return
+        await self._inner(scope, receive, send)
+
+    async def _serve(self, edge: Edge, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        exchange = Exchange(scope, receive, send)
+        tenant, code = "", "ok"
+        try:
+            if not await edge.public(exchange):
+                principal = await self._parts.authenticator.authenticate(exchange.headers)
+                tenant = principal.tenant
+                await edge.handle(exchange, principal)
+        except ClientGone:
+            code = ErrorCode.CANCELLED
+            exchange.status = _CLIENT_CLOSED_REQUEST
+        except FuroshikiError as error:
+            code = error.code
+            await self._refuse(edge, exchange, error)
+        except Exception:
+            code = ErrorCode.INTERNAL
+            log.exception("unexpected_error", request_id=exchange.request_id, path=exchange.path, tenant=tenant)
+            await self._refuse(edge, exchange, _internal())
+        finally:
+            seconds = time.perf_counter() - started
+            self._parts.access_log.record(exchange, seconds=seconds, tenant=tenant, code=code)
+
+    async def _refuse(self, edge: Edge, exchange: Exchange, error: FuroshikiError) -> None:
+        if error.log_context:
+            log.warning("request_failed", request_id=exchange.request_id, code=error.code, **error.log_context)
+        if not exchange.status:
+            await exchange.answer(*edge.problem(error, exchange.request_id))
+
+
+def _internal() -> OperatorError:
+    return OperatorError(
+        ErrorCode.INTERNAL, "The service failed unexpectedly; quote the request id when you report it."
+    )

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Wiring: from settings to the parts of the application. The only module that knows every implementation."""
+
+from __future__ import annotations
+
+import ipaddress
+from importlib.metadata import PackageNotFoundError, version
+
+import psutil
+from artifacts.keys.file import FileTrust
+
+from artifacts.manifest import MANIFEST_NAME, Manifest
+from artifacts.signing.policy import Subject
+from artifacts.signing.verifier import BundleVerifier
+from artifacts.source import DirectorySource
+from core.clock import Clock, SystemClock
+from core.errors import ErrorCode, InitError, SignatureError
+from runners.batching.policy import BatchLimits
+from runners.cache import ModelCache
+from runners.interface import RunnerOptions
+from services.dataplane.catalog.bundle import BundleCatalog
+from services.dataplane.catalog.interface import Catalog
+from services.dataplane.catalog.registry import RegistryCatalog
+from services.dataplane.infer import DataPlane
+from services.dataplane.loading import ModelLoader
+from services.dataplane.registry import RegistryGateway
+from services.edge.access_log import AccessLog
+from services.edge.auth import Authenticator, OpenAuth, RegistryAuth
+from services.edge.limits import EdgeLimits
+from services.inference.app import Parts
+from services.inference.settings import InferenceSettings
+from services.rest_v1.routes import RestV1
+from services.rest_v2.routes import RestV2
+
+
+async def build(settings: InferenceSettings) -> Parts:
+    """Makes the parts; in bundle mode the model is verified and loaded when this returns.
+
+    Raises:
+        InitError: ``INIT_*`` if the settings do not fit together or an open service would be reachable from outside.
+        SignatureError: ``SIGN_*`` if the bundle does not verify.
+    """
+    clock = SystemClock()
+    gateway = _gateway(settings)
+    loader = ModelLoader(
+        clock=clock,
+        options=RunnerOptions(threads=settings.runner.threads, instances=settings.runner.instances),
+        limits=BatchLimits(**settings.batching.model_dump()),
+    )
+    catalog: Catalog
+    if settings.source == "bundle":
+        tenant, catalog = await _bundle_catalog(settings, loader)
+    else:
+        tenant = settings.auth.open_tenant
+        catalog = RegistryCatalog(
+            _needed(gateway, "FUROSHIKI_SOURCE=registry"),
+            trust=FileTrust(settings.trust.dir),
+            loader=loader,
+            cache=ModelCache(capacity=settings.cache.bytes),
+            clock=clock,
+            fresh_s=settings.registry.fresh_s,
+            grace_s=settings.registry.grace_s,
+        )
+    plane = DataPlane(catalog)
+    limits = EdgeLimits(**settings.limits.model_dump())
+    return Parts(
+        plane=plane,
+        authenticator=_authenticator(settings, gateway, tenant, clock),
+        edges=(RestV2(plane, limits=limits, version=_version()), RestV1(plane, limits=limits)),
+        access_log=AccessLog(clock=clock, enabled=settings.log.access),
+    )
+
+
+def preflight(settings: InferenceSettings) -> None:
+    """Verifies the bundle without keeping it; for the supervisor, before it starts workers.
+
+    Raises:
+        SignatureError: ``SIGN_*`` if the bundle does not verify.
+    """
+    if settings.source == "bundle":
+        source, subject = _bundle(settings)
+        policy = FileTrust(settings.trust.dir).policy(subject.tenant)
+        BundleVerifier(policy=policy, clock=SystemClock()).verify(source, subject=subject, retain=False)
+
+
+async def _bundle_catalog(settings: InferenceSettings, loader: ModelLoader) -> tuple[str, Catalog]:
+    source, subject = _bundle(settings)
+    policy = FileTrust(settings.trust.dir).policy(subject.tenant)
+    return subject.tenant, BundleCatalog(await loader.load(source, subject=subject, policy=policy))
+
+
+def _bundle(settings: InferenceSettings) -> tuple[DirectorySource, Subject]:
+    """The bundle and what it claims to be; the verifier then holds it to that claim under the tenant's own keys."""
+    path = settings.bundle.path
+    try:
+        claimed = Manifest.from_bytes((path / MANIFEST_NAME).read_bytes())
+    except OSError as error:
+        raise SignatureError(
+            ErrorCode.FILE_MISSING, f"The bundle has no readable {MANIFEST_NAME}.", log_context={"cause": repr(error)}
+        ) from None
+    subject = Subject(tenant=claimed.tenant, model=claimed.model, version=claimed.version, variant=claimed.variant)
+    return DirectorySource(path), subject
+
+
+def _gateway(settings: InferenceSettings) -> RegistryGateway | None:
+    url = settings.registry.url
+    return None if url is None else RegistryGateway(url, timeout_s=settings.registry.timeout_s)
+
+
+def _needed(gateway: RegistryGateway | None, why: str) -> RegistryGateway:
+    if gateway is None:
+        raise InitError(ErrorCode.SETTING_INVALID, f"FUROSHIKI_REGISTRY__URL: not set; {why} needs the registry's URL.")
+    return gateway
+
+
+def _authenticator(
+    settings: InferenceSettings, gateway: RegistryGateway | None, tenant: str, clock: Clock
+) -> Authenticator:
+    if settings.auth.mode == "open":
+        _require_loopback()
+        key_file = settings.registry.api_key_file
+        return OpenAuth(tenant, key_file.read_text().strip() if key_file else None)
+    return RegistryAuth(
+        _needed(gateway, "FUROSHIKI_AUTH__MODE=api_key"),
+        clock=clock,
+        fresh_s=settings.registry.fresh_s,
+        grace_s=settings.registry.grace_s,
+    )
+
+
+def _require_loopback() -> None:
+    """An open service answers anybody who reaches it, so it may be reached from this machine only."""
+    for connection in psutil.Process().net_connections(kind="inet"):
+        if connection.status == psutil.CONN_LISTEN and not ipaddress.ip_address(connection.laddr.ip).is_loopback:
+            raise InitError(
+                ErrorCode.INIT_FAILED,
+                f"FUROSHIKI_AUTH__MODE: got 'open' while listening on {connection.laddr.ip}; an open service only "
+                "listens on loopback. Bind to 127.0.0.1 or use 'api_key'.",
+            )
+
+
+def _version() -> str:
+    try:
+        return version("furoshiki")
+    except PackageNotFoundError:
+        return "unknown"

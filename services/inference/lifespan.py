@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Start and stop of the application inside the server's lifespan.
+
+A service that cannot start says why and ends the whole server: BentoML's supervisor would otherwise restart the failing
+worker again and again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+
+from core.errors import ErrorCode, FuroshikiError
+from core.telemetry import hot, logs
+from core.telemetry.logs import get_logger
+from services.edge.http import App, Message, Receive, Scope, Send
+from services.inference.app import InferenceApp, Parts
+from services.inference.bootstrap import build
+from services.inference.settings import InferenceSettings
+
+log = get_logger(__name__)
+
+
+class HostedApp:
+    """An ASGI application that wires itself at ``lifespan.startup`` and drains at ``lifespan.shutdown``.
+
+    Args:
+        inner: BentoML's application; answers what no edge owns.
+    """
+
+    def __init__(self, inner: App) -> None:
+        self._inner = inner
+        self._app = inner
+        self._parts: Parts | None = None
+        self._flusher: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        first = await receive()
+        try:
+            await self._start()
+        except Exception as error:
+            _tell(error)
+            # Without this message the server would take the failure for "no lifespan support" and serve on.
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            _end_supervisor()
+            return
+        replay = [first]
+
+        async def receive_and_stop() -> Message:
+            if replay:
+                return replay.pop()
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                await self._stop()
+            return message
+
+        await self._inner(scope, receive_and_stop, send)
+
+    async def _start(self) -> None:
+        settings = InferenceSettings.read()
+        logs.configure(level=settings.log.level, style=settings.log.style, service="inference")
+        self._parts = await build(settings)
+        self._app = InferenceApp(self._inner, self._parts)
+        self._flusher = asyncio.ensure_future(_flush_metrics())
+
+    async def _stop(self) -> None:
+        if self._parts is not None:
+            await self._parts.plane.close()
+            self._parts.access_log.flush()
+        if self._flusher is not None:
+            self._flusher.cancel()
+            hot.flush()
+
+
+def _tell(error: Exception) -> None:
+    if isinstance(error, FuroshikiError):
+        log.critical("start_refused", code=error.code, reason=error.message, **error.log_context)
+    else:
+        log.critical("start_failed", code=ErrorCode.INIT_FAILED, exc_info=error)
+
+
+async def _flush_metrics() -> None:
+    while True:
+        await asyncio.sleep(hot.FLUSH_INTERVAL_S)
+        hot.flush()
+
+
+def _end_supervisor() -> None:
+    """Asks BentoML's supervisor, the parent of a worker process, to end; does nothing when there is none."""
+    if "--worker-id" in sys.argv:
+        asyncio.get_running_loop().call_soon(os.kill, os.getppid(), signal.SIGTERM)

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of the inference service: ``FUROSHIKI_…``, nested by ``__`` (``FUROSHIKI_BATCHING__MAX_ROWS=128``)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from core.settings import Settings
+
+# A Bento's own files: src/{core,artifacts,runners,services,model,trust}
+_HERE: Final = Path(__file__).resolve().parents[2]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Bundle(_Section):
+    path: Path = _HERE / "model"  # folder of the one bundle a built Bento serves
+
+
+class Registry(_Section):
+    url: str | None = None  # root of the registry, for example http://127.0.0.1:8800
+    api_key_file: Path | None = None  # this service's own key; needed in open mode with a registry
+    fresh_s: float = Field(default=5.0, gt=0)  # seconds an answer of the registry is used without asking again
+    grace_s: float = Field(default=300.0, ge=0)  # seconds it is used while the registry cannot be reached
+    timeout_s: float = Field(default=30.0, gt=0)
+
+
+class Auth(_Section):
+    mode: Literal["api_key", "open"] = "api_key"  # open: no credential; only while listening on loopback
+    open_tenant: str = "default"  # whose models an open service with a registry serves
+
+
+class Trust(_Section):
+    dir: Path = _HERE / "trust"  # <tenant>.json: the keys each tenant trusts
+
+
+class Limits(_Section):
+    body_bytes: int = Field(default=64 * 2**20, gt=0)
+    json_bytes: int = Field(default=16 * 2**20, gt=0)
+    tensor_elements: int = Field(default=64 * 2**20, gt=0)
+    tensors: int = Field(default=64, gt=0)
+    rank: int = Field(default=16, gt=0)
+
+
+class Batching(_Section):
+    max_rows: int = Field(default=64, gt=0)
+    max_request_rows: int = Field(default=4096, gt=0)
+    max_queue_rows: int = Field(default=4096, gt=0)
+    max_queue_bytes: int = Field(default=256 * 2**20, gt=0)
+    max_wait_s: float = Field(default=30.0, gt=0)
+    inline_below_s: float = Field(default=0.0005, ge=0)  # batches shorter than this run on the event loop; 0: never
+
+
+class Runner(_Section):
+    threads: int = Field(default=1, ge=1)  # threads inside one execution
+    instances: int = Field(default=1, ge=1)  # executions in flight per model
+
+
+class Cache(_Section):
+    bytes: int = Field(default=2 * 2**30, gt=0)  # model files kept loaded
+
+
+class Log(_Section):
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    style: Literal["auto", "json", "console"] = "auto"
+    access: bool = True  # one line per request
+
+
+class InferenceSettings(Settings):
+    """Everything the inference service can be told."""
+
+    source: Literal["bundle", "registry"] = "bundle" if (_HERE / "model").is_dir() else "registry"
+    bundle: Bundle = Bundle()
+    registry: Registry = Registry()
+    auth: Auth = Auth()
+    trust: Trust = Trust()
+    limits: Limits = Limits()
+    batching: Batching = Batching()
+    runner: Runner = Runner()
+    cache: Cache = Cache()
+    log: Log = Log()

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The onnxruntime backend passes the runner contract, and refuses what it must never execute."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from core.errors import ErrorCode, ModelError, TensorError
+from core.tensors import Array
+from runners.backends.onnx import OnnxCpuBackend
+from runners.interface import Runner, RunnerOptions
+from runners.testing import RunnerContract
+
+
+def linear_model(weights: onnx.TensorProto) -> bytes:
+    """``y = x @ w`` as an ONNX file."""
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "linear",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 3])],
+        [weights],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    model.ir_version = 9
+    return bytes(model.SerializeToString())
+
+
+def external(location: str) -> onnx.TensorProto:
+    """The weights of ``linear_model``, stored outside the file."""
+    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[4, 3], data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value=location)
+    return tensor
+
+
+class TestOnnxCpu(RunnerContract):
+    def make_runner(self, weights: Array) -> Runner:
+        model = linear_model(numpy_helper.from_array(weights, "w"))
+        return OnnxCpuBackend().load({"model.onnx": model}, options=RunnerOptions(instances=2))
+
+
+def test_external_weights_come_from_the_bundle() -> None:
+    """Weights in a second file of the bundle are used, and stay alive as long as the runner."""
+    weights = np.arange(12, dtype=np.float32).reshape(4, 3)
+    files = {"model.onnx": linear_model(external("weights.bin")), "weights.bin": weights.tobytes()}
+    runner = OnnxCpuBackend().load(files, options=RunnerOptions())
+    del files
+    x = np.ones((1, 4), dtype=np.float32)
+    np.testing.assert_allclose(runner.run({"x": x})["y"], x @ weights)
+
+
+@pytest.mark.parametrize("location", ["weights.bin", "./weights.bin", "../weights.bin", "sub/../weights.bin"])
+def test_weights_outside_the_bundle_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, location: str) -> None:
+    """A reference to a file that is not in the bundle is refused although the file exists in the working directory."""
+    folder = tmp_path / "sub"
+    folder.mkdir()
+    for place in (folder, folder.parent):
+        (place / "weights.bin").write_bytes(np.zeros(12, dtype=np.float32).tobytes())
+    monkeypatch.chdir(folder)
+    with pytest.raises(ModelError) as caught:
+        OnnxCpuBackend().load({"model.onnx": linear_model(external(location))}, options=RunnerOptions())
+    assert caught.value.code is ErrorCode.MODEL_INVALID
+
+
+def test_constant_with_external_data_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A constant node cannot smuggle in a file of the host either."""
+    folder = tmp_path
+    (folder / "weights.bin").write_bytes(np.zeros(12, dtype=np.float32).tobytes())
+    monkeypatch.chdir(folder)
+    graph = helper.make_graph(
+        [helper.make_node("Constant", [], ["y"], value=external("weights.bin"))],
+        "constant",
+        [],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [4, 3])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    model.ir_version = 9
+    with pytest.raises(ModelError):
+        OnnxCpuBackend().load({"model.onnx": model.SerializeToString()}, options=RunnerOptions())
+
+
+@pytest.mark.parametrize("names", [[], ["a.onnx", "b.onnx"]])
+def test_a_bundle_holds_exactly_one_model(names: list[str]) -> None:
+    """None or two .onnx files are refused with the count."""
+    with pytest.raises(ModelError, match=str(len(names))):
+        OnnxCpuBackend().load(dict.fromkeys(names, b""), options=RunnerOptions())
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a model", slice(0, 60)])
+def test_a_damaged_file_is_refused_with_the_runtimes_reason(damage: bytes | slice) -> None:
+    """Empty, foreign and truncated files give MODEL_003 with onnxruntime's own words."""
+    good = linear_model(numpy_helper.from_array(np.zeros((4, 3), dtype=np.float32), "w"))
+    data = good[damage] if isinstance(damage, slice) else damage
+    with pytest.raises(ModelError, match=r"onnxruntime refuses the model: .+") as caught:
+        OnnxCpuBackend().load({"model.onnx": data}, options=RunnerOptions())
+    assert caught.value.code is ErrorCode.MODEL_INVALID
+
+
+def test_string_tensors_travel_as_utf8() -> None:
+    """BYTES inputs reach the runtime as text; bytes that are not UTF-8 are the caller's error."""
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["y"])],
+        "identity",
+        [helper.make_tensor_value_info("x", TensorProto.STRING, ["batch"])],
+        [helper.make_tensor_value_info("y", TensorProto.STRING, ["batch"])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    model.ir_version = 9
+    runner = OnnxCpuBackend().load({"m.onnx": model.SerializeToString()}, options=RunnerOptions())
+    words = np.array([b"bento", "包む".encode()], dtype=object)
+    assert runner.run({"x": words})["y"].tolist() == ["bento", "包む"]
+    with pytest.raises(TensorError) as caught:
+        runner.run({"x": np.array([b"\xff"], dtype=object)})
+    assert caught.value.code is ErrorCode.TENSOR_DATA
