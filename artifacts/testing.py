@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real bundles for tests, and the suites every signer, key provider and blob store must pass.
+
+A suite is a class to inherit: give it the fixture it asks for, and pytest runs its tests against that implementation.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from artifacts.digest import digest_bytes
+from artifacts.keys.interface import KeyProvider
+from artifacts.manifest import MANIFEST_NAME, SIGNATURE_NAME, FileEntry, Manifest
+from artifacts.signing.bundle import sign_manifest
+from artifacts.signing.ed25519 import Ed25519Signer
+from artifacts.signing.interface import Signer
+from artifacts.signing.policy import Subject, TrustedKey, TrustPolicy
+from artifacts.signing.public_key import PublicKey
+from artifacts.signing.verifier import BundleVerifier, VerifiedBundle
+from artifacts.source import MemorySource
+from artifacts.stores.testing import BlobStoreContract, chunks_of, refused
+from core.clock import ManualClock
+from core.errors import ErrorCode
+from core.tensors import DType, Signature, TensorSpec
+
+__all__ = [
+    "FILES",
+    "SIGNATURE",
+    "BlobStoreContract",
+    "Bundle",
+    "KeyProviderContract",
+    "SignerContract",
+    "chunks_of",
+    "make_bundle",
+    "make_manifest",
+    "refused",
+    "trust",
+]
+
+FILES: Mapping[str, bytes] = {"model.onnx": b"not a real model" * 8, "assets/labels.txt": b"zero\none\n"}
+SIGNATURE = Signature(
+    inputs=(TensorSpec(name="X", dtype=DType.FP32, shape=(-1, 64)),),
+    outputs=(TensorSpec(name="label", dtype=DType.INT64, shape=(-1,)),),
+)
+CREATED = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def make_manifest(files: Mapping[str, bytes] = FILES, /, **fields: Any) -> Manifest:
+    """A manifest of ``acme/digits@3`` over ``files``; ``fields`` replace its other values."""
+    entries = tuple(FileEntry(path=path, size=len(data), digest=digest_bytes(data)) for path, data in files.items())
+    defaults: dict[str, Any] = {
+        "kind": "model",
+        "tenant": "acme",
+        "model": "digits",
+        "version": 3,
+        "variant": "onnx-fp32/cpu",
+        "format": "onnx",
+        "files": entries,
+        "signature": SIGNATURE,
+        "producer": "furoshiki-tests",
+        "created_at": CREATED,
+        "metadata": {"accuracy": "0.97"},
+    }
+    return Manifest(**(defaults | fields))
+
+
+def trust(*signers: Signer, tenant: str = "acme") -> TrustPolicy:
+    """A policy that trusts ``signers`` without limits of time."""
+    keys = tuple(TrustedKey(key_id=signer.key_id, public_key=signer.public_key.decode()) for signer in signers)
+    return TrustPolicy(tenant=tenant, keys=keys)
+
+
+@dataclass(kw_only=True)
+class Bundle:
+    """A signed bundle in memory whose parts a test may replace before it verifies."""
+
+    manifest: Manifest
+    signer: Signer
+    files: dict[str, bytes]  # manifest.json and model.sig included
+    policy: TrustPolicy
+    clock: ManualClock = field(default_factory=ManualClock)
+
+    @property
+    def subject(self) -> Subject:
+        """What a caller who wants exactly this bundle asks for."""
+        manifest = self.manifest
+        return Subject(
+            tenant=manifest.tenant,
+            model=manifest.model,
+            version=manifest.version,
+            variant=manifest.variant,
+            kind=manifest.kind,
+        )
+
+    def verify(self) -> VerifiedBundle:
+        """Verifies the parts as they are now."""
+        return BundleVerifier(self.policy, self.clock).verify(MemorySource(self.files), subject=self.subject)
+
+    def edit_signature(self, edit: Callable[[dict[str, Any]], None]) -> None:
+        """Changes ``model.sig`` as JSON, without signing again."""
+        document = json.loads(self.files[SIGNATURE_NAME])
+        edit(document)
+        self.files[SIGNATURE_NAME] = json.dumps(document, separators=(",", ":"), sort_keys=True).encode()
+
+    def write(self, folder: Path) -> Path:
+        """Writes all parts below ``folder`` and returns it."""
+        for path, data in self.files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(data)
+        return folder
+
+
+def make_bundle(files: Mapping[str, bytes] = FILES, /, *, signer: Signer | None = None, **fields: Any) -> Bundle:
+    """A signed bundle over ``files`` and a policy that trusts its signer; ``fields`` are those of the manifest."""
+    signer = signer or Ed25519Signer.generate()
+    manifest = make_manifest(files, **fields)
+    parts = dict(files) | {MANIFEST_NAME: manifest.to_bytes(), SIGNATURE_NAME: sign_manifest(manifest, signer)}
+    return Bundle(manifest=manifest, signer=signer, files=parts, policy=trust(signer, tenant=manifest.tenant))
+
+
+class SignerContract:
+    """What every :class:`~artifacts.signing.interface.Signer` keeps. Needs a fixture ``signer``."""
+
+    def test_public_key_names_the_signer(self, signer: Signer) -> None:
+        """The key id is that of the public key, and so is the algorithm."""
+        key = PublicKey.from_pem(signer.public_key)
+        assert (signer.key_id, signer.algorithm) == (key.key_id, key.algorithm)
+
+    @pytest.mark.parametrize("message", [b"", b"m", b"x" * 100_000])
+    def test_signature_verifies_for_that_message_only(self, signer: Signer, message: bytes) -> None:
+        """A signature verifies for the message that was signed and for no other."""
+        signature, key = signer.sign(message), PublicKey.from_pem(signer.public_key)
+        assert key.verifies(signature, message)
+        assert not key.verifies(signature, message + b"!")
+        assert not key.verifies(signature[:-1], message)
+
+    def test_secret_is_not_shown(self, signer: Signer) -> None:
+        """Neither repr nor str of a signer shows its private key."""
+        assert "PRIVATE" not in repr(signer) + str(signer)
+
+
+class KeyProviderContract:
+    """What every :class:`~artifacts.keys.interface.KeyProvider` keeps. Needs a fixture ``keys``."""
+
+    def test_policy_lists_the_signer(self, keys: KeyProvider) -> None:
+        """A tenant's policy trusts the key that its signer signs with, whichever is asked first."""
+        assert keys.policy("acme").keys[0].key_id == keys.signer("acme").key_id
+
+    def test_signer_is_stable(self, keys: KeyProvider) -> None:
+        """Asking twice gives the same key."""
+        assert keys.signer("acme").key_id == keys.signer("acme").key_id
+
+    def test_tenants_have_their_own_keys(self, keys: KeyProvider) -> None:
+        """Two tenants never share a key, nor trust each other's."""
+        other = keys.signer("globex").key_id
+        assert other not in {key.key_id for key in keys.policy("acme").keys}
+
+    def test_bundle_of_the_signer_verifies(self, keys: KeyProvider) -> None:
+        """What the provider's signer signs, the provider's policy accepts."""
+        bundle = make_bundle(signer=keys.signer("acme"))
+        bundle.policy = keys.policy("acme")
+        assert bundle.verify().key_id == keys.signer("acme").key_id
+
+    def test_revocations_accumulate(self, keys: KeyProvider) -> None:
+        """A revocation stays when another is added."""
+        first, second = digest_bytes(b"1"), digest_bytes(b"2")
+        keys.revoke("acme", digests=frozenset({first}))
+        keys.revoke("acme", digests=frozenset({second}))
+        assert keys.policy("acme").revoked_digests == {first, second}
+
+    def test_revoked_key_signs_no_more(self, keys: KeyProvider) -> None:
+        """Once its key is revoked, a tenant has no signer until a new key is made."""
+        keys.revoke("acme", keys=frozenset({keys.signer("acme").key_id}))
+        with refused(ErrorCode.INIT_FAILED, "revoked"):
+            keys.signer("acme")
+
+    @pytest.mark.parametrize("tenant", ["", "..", "a/b", "Acme", "a\0b"])
+    def test_tenant_name_is_checked(self, keys: KeyProvider, tenant: str) -> None:
+        """A tenant that is no legal name gets no key."""
+        with refused(ErrorCode.INVALID_FIELD, "tenant"):
+            keys.signer(tenant)
