@@ -7,8 +7,8 @@ import ipaddress
 from importlib.metadata import PackageNotFoundError, version
 
 import psutil
-from artifacts.keys.file import FileTrust
 
+from artifacts.keys.file import FileTrust
 from artifacts.manifest import MANIFEST_NAME, Manifest
 from artifacts.signing.policy import Subject
 from artifacts.signing.verifier import BundleVerifier
