@@ -16,7 +16,7 @@ FULL ?=
 
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: help demo up test check bench fmt lint types arch lock clean
+.PHONY: help demo up bento test check bench fmt lint types arch lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,12 @@ fmt: $(VENV)/dev ## Format and fix
 bench: $(VENV)/dev ## Compare this service with plain BentoML in one run (needs wrk)
 	@deploy/local/apt.sh wrk
 	@$(BIN)/python -m loadtests.bench
+
+bento: $(VENV)/demo ## Build the default Bento of bentofile.yaml into the BentoML store
+	@rm -rf wheels && mkdir wheels
+	@cd sdk && $(CURDIR)/$(BIN)/python -m hatchling build --target wheel --directory $(CURDIR)/wheels
+	@{ cat $(LOCKS)/serving.txt; cd wheels && ls *.whl | sed 's|^|./wheels/|'; } > wheels/requirements.txt
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/bentoml build
 
 lock: $(VENV)/dev ## Resolve deploy/locks/*.in again
 	@deploy/locks/resolve.sh $(BIN)/uv

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from pydantic import SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from core.errors import ErrorCode, InitError
 
@@ -31,7 +31,7 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, env_nested_delimiter="__", extra="ignore", frozen=True, hide_input_in_errors=False
     )
 
-    home: Path = Path(".furoshiki")
+    home: Path = Path(".furoshiki")  # folder of everything a process keeps
 
     @classmethod
     def read(cls) -> Self:
@@ -45,6 +45,10 @@ class Settings(BaseSettings):
         except ValidationError as error:
             lines = [_explain(e["loc"], e["input"], e["msg"]) for e in error.errors()]
             raise InitError(ErrorCode.SETTING_INVALID, "; ".join(lines)) from None
+        except SettingsError as error:
+            name = next((variable_name((f,)) for f in cls.model_fields if f'"{f}"' in str(error)), PREFIX + "…")
+            line = f"{name}: got a value that is not JSON; set the parts one by one instead: {name}__…"
+            raise InitError(ErrorCode.SETTING_INVALID, line) from None
 
 
 def _explain(location: tuple[str | int, ...], found: object, expected: str) -> str:

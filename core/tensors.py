@@ -135,12 +135,13 @@ def element_count(shape: Sequence[int], *, name: str, limit: int) -> int:
         limit: The most elements accepted.
 
     Raises:
-        TensorError: ``TENSOR_001`` if a dimension is negative or the product exceeds ``limit``.
+        TensorError: ``TENSOR_001`` if a dimension is negative or the product, zeros left out, exceeds ``limit``.
     """
     if any(dim < 0 for dim in shape):
         raise TensorError(ErrorCode.TENSOR_SHAPE, f"Tensor {name!r} has shape {list(shape)}; dimensions must be >= 0.")
     count = math.prod(shape)
-    if count > limit:
+    # A zero dimension hides the others from the product, and numpy cannot hold just any others.
+    if count > limit or (not count and math.prod(filter(None, shape)) > limit):
         raise TensorError(
             ErrorCode.TENSOR_SHAPE, f"Tensor {name!r} has {count} elements in its shape; the limit is {limit}."
         )

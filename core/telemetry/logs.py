@@ -7,6 +7,7 @@ An event has a fixed name and fields; values of fields whose name marks a secret
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections.abc import MutableMapping
@@ -19,7 +20,7 @@ Style: TypeAlias = Literal["auto", "json", "console"]
 
 _REDACTED: Final = "[redacted]"
 _SECRET_FIELDS: Final = frozenset(
-    {"api_key", "authorization", "password", "private_key", "secret", "token", "x-api-key"}
+    {"api_key", "authorization", "credential", "password", "private_key", "secret", "token", "x-api-key"}
 )
 
 
@@ -30,7 +31,10 @@ def _redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> M
 
 
 def _dumps(event: MutableMapping[str, Any], **_: object) -> str:
-    return orjson.dumps(event, default=str, option=orjson.OPT_SERIALIZE_NUMPY).decode()
+    try:
+        return orjson.dumps(event, default=str, option=orjson.OPT_SERIALIZE_NUMPY).decode()
+    except TypeError:  # lone surrogates of a file name, numbers beyond 64 bits, keys that are not strings
+        return json.dumps(event, default=str, skipkeys=True)
 
 
 def configure(*, level: str = "INFO", style: Style = "auto", service: str) -> None:
@@ -48,8 +52,10 @@ def configure(*, level: str = "INFO", style: Style = "auto", service: str) -> No
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
         _redact,
     ]
-    renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer(serializer=_dumps)
+    renderers: list[structlog.typing.Processor] = (
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]  # without local variables
+        if console
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_dumps)]
     )
 
     def name_service(_l: object, _m: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -67,8 +73,7 @@ def configure(*, level: str = "INFO", style: Style = "auto", service: str) -> No
         processors=[
             name_service,
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.format_exc_info,
-            renderer,
+            *renderers,
         ],
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -77,6 +82,7 @@ def configure(*, level: str = "INFO", style: Style = "auto", service: str) -> No
     root.handlers[:] = [handler]
     root.setLevel(level)
     logging.getLogger("uvicorn.access").propagate = False  # each service writes its own request lines
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # the SDK's requests are told by the events that need them
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -2,7 +2,8 @@
 """``make demo``: the main job, end to end, on real data and free loopback ports in a temporary home.
 
 Trains, pushes, signs, builds, deploys, infers, compares, tampers, cleans up. Talk goes to stderr, the result to stdout. Exit
-code 0 means that every accuracy over HTTP equalled the one in process and that the tampered Bento was refused.
+code 0 means that every output over HTTP was the one in process (embeddings: within 1e-5) and that the tampered Bento was
+refused. ``--full`` adds all-MiniLM-L6-v2, which needs torch and the packages of ``deploy/locks/full.txt``.
 """
 
 from __future__ import annotations
@@ -16,34 +17,22 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
+from deploy.local.case import Array, Case, Inputs, largest_difference
+from deploy.local.report import Served, table
 from deploy.local.stack import LocalStack, free_port
-from deploy.local.train import Trained, train_digits, train_wine
-from furoshiki import Build, Client, Deployment
+from deploy.local.train import train_digits, train_wine
+from furoshiki import Build, Client, Deployment, InferenceResult
 
 talk = Console(stderr=True, highlight=False)
 
 
 class DemoFailed(Exception):
     """Something did not behave as it must."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Served:
-    """One model from training to its last request."""
-
-    trained: Trained
-    build: Build
-    deployment: Deployment
-    accuracy: float  # over HTTP
-    milliseconds: Sequence[float]  # of each single-row request
-    digest: str  # verified digest the service reported
 
 
 @contextmanager
@@ -55,11 +44,11 @@ def step(words: str) -> Iterator[None]:
     talk.print(f"[green]done[/] {words} [dim]({time.perf_counter() - started:.1f} s)[/]")
 
 
-def publish(client: Client, trained: Trained) -> tuple[Build, Deployment]:
+def publish(client: Client, case: Case) -> tuple[Build, Deployment]:
     """Pushes a model, builds its Bento and deploys it."""
-    name = trained.name
+    name = case.name
     with step(f"push {name}: upload, check, sign"):
-        version = client.models.push(name, trained.file, description=trained.description)
+        version = client.models.push(name, case.file, description=case.description)
     with step(f"build the Bento of {name}@{version.version}"):
         build = client.builds.wait(client.builds.create(name, version=version.version).id)
     with step(f"deploy {build.tag}"):
@@ -68,34 +57,44 @@ def publish(client: Client, trained: Trained) -> tuple[Build, Deployment]:
     return build, deployment
 
 
-def exercise(client: Client, trained: Trained, build: Build, deployment: Deployment) -> Served:
-    """Sends the held-out rows one by one, then all at once; both must give what scikit-learn gives."""
+def exercise(client: Client, case: Case, build: Build, deployment: Deployment) -> Served:
+    """Sends every input alone, then all in batches; both must give what the framework gives in process."""
+
+    def ask(inputs: Inputs) -> InferenceResult:
+        return client.infer(case.name, inputs, url=deployment.url)
+
     milliseconds: list[float] = []
-    labels: list[int] = []
-    with step(f"infer the {len(trained.inputs)} held-out rows of {trained.name}"):
-        for row in trained.inputs:
+    alone: list[InferenceResult] = []
+    with step(f"infer {len(case.expected)} {case.unit} with {case.name}, one by one and in batches"):
+        for inputs in case.singles:
             started = time.perf_counter()
-            result = client.infer(trained.name, {"X": row[None]}, url=deployment.url)
+            alone.append(ask(inputs))
             milliseconds.append((time.perf_counter() - started) * 1000)
-            labels.append(int(result["label"][0]))
-        batch = client.infer(trained.name, {"X": trained.inputs}, url=deployment.url)
-    if not np.array_equal(batch["label"], trained.predicted) or labels != trained.predicted.tolist():
-        raise DemoFailed(f"{trained.name}: predictions over HTTP differ from those in process.")
+        batched = [ask(inputs) for inputs in case.batches]
+    got = joined(case, alone)
+    difference = max(largest_difference(rows, case.expected) for rows in (got, joined(case, batched)))
+    score = case.score(got)
+    if difference > case.tolerance or score != case.score(case.expected):
+        raise DemoFailed(f"{case.name}: {case.output!r} over HTTP differs from that in process, by up to {difference}.")
     return Served(
-        trained=trained,
+        case=case,
         build=build,
-        deployment=deployment,
-        accuracy=float((np.array(labels) == trained.labels).mean()),
+        score=score,
+        difference=difference,
         milliseconds=milliseconds,
-        digest=batch.digest or "",
+        digest=alone[0].digest or "",
     )
 
 
-def tamper(home: Path, served: Served, scratch: Path) -> str:
+def joined(case: Case, results: Sequence[InferenceResult]) -> Array:
+    """The compared output of several requests, one row per input."""
+    return np.concatenate([result[case.output] for result in results])
+
+
+def tamper(stack: LocalStack, served: Served, scratch: Path) -> str:
     """Flips one byte of a copy of the Bento's model and returns what ``bentoml serve`` says to it."""
-    name, _, version = (served.build.tag or "").partition(":")
     copy = scratch / "tampered"
-    shutil.copytree(home / "bentoml" / "bentos" / name / version, copy)
+    shutil.copytree(stack.bento(str(served.build.tag)), copy)
     model = next((copy / "src" / "model").glob("*.onnx"))
     data = bytearray(model.read_bytes())
     data[len(data) // 2] ^= 0x01
@@ -106,32 +105,12 @@ def tamper(home: Path, served: Served, scratch: Path) -> str:
         text=True,
         timeout=60,
         check=False,
-        env={**os.environ, "BENTOML_HOME": str(home / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"},
+        env={**os.environ, "BENTOML_HOME": str(stack.home / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"},
     )
     refusal = next((line for line in run.stderr.splitlines() if "SIGN_004" in line), None)
     if run.returncode == 0 or refusal is None:
         raise DemoFailed(f"A tampered Bento was not refused (exit {run.returncode}):\n{run.stderr[-2000:]}")
     return f"exit {run.returncode}: {refusal.strip()}"
-
-
-def report(served: Sequence[Served]) -> Table:
-    """One row per model."""
-    table = Table(title="Held-out rows over HTTP", caption="p50 and p99: one row per request, client included")
-    for heading in ("model", "Bento", "rows", "accuracy", "in process", "p50 ms", "p99 ms", "digest", "key id"):
-        table.add_column(heading, overflow="fold")
-    for one in served:
-        table.add_row(
-            f"{one.build.tenant}/{one.build.model}@{one.build.version}",
-            one.build.tag,
-            str(len(one.trained.inputs)),
-            f"{one.accuracy:.4f}",
-            f"{one.trained.accuracy:.4f}",
-            f"{np.percentile(one.milliseconds, 50):.2f}",
-            f"{np.percentile(one.milliseconds, 99):.2f}",
-            one.digest.removeprefix("sha256:")[:12],
-            (one.build.key_id or "")[:12],
-        )
-    return table
 
 
 def bento_list(home: Path) -> str:
@@ -146,7 +125,7 @@ def bento_list(home: Path) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
 
 
-def run(scratch: Path) -> None:
+def run(scratch: Path, *, full: bool) -> None:
     """The whole story in ``scratch``."""
     home = scratch / "home"
     stack = LocalStack(home, registry_port=free_port())
@@ -155,14 +134,14 @@ def run(scratch: Path) -> None:
             stack.start(lambda _: None)
         with Client(stack.registry_url, api_key=stack.admin_key) as client:
             try:
-                served = serve_all(client, scratch)
+                served = [exercise(client, case, *publish(client, case)) for case in cases(scratch, full=full)]
                 with step("flip one byte of a stored model and serve it"):
-                    refusal = tamper(home, served[0], scratch)
+                    refusal = tamper(stack, served[0], scratch)
             finally:
                 with step("stop the deployments"):
                     stop_all(client)
         out = Console(width=130)
-        out.print(report(served))
+        out.print(table(served))
         out.print(f"$ bentoml list\n{bento_list(home)}", highlight=False)
         out.print(f"One byte flipped in the model of a Bento; `bentoml serve` says:\n  {refusal}", highlight=False)
     finally:
@@ -170,15 +149,19 @@ def run(scratch: Path) -> None:
             stack.stop()
 
 
-def serve_all(client: Client, scratch: Path) -> list[Served]:
-    """Trains, publishes and exercises both models."""
-    served: list[Served] = []
+def cases(scratch: Path, *, full: bool) -> Iterator[Case]:
+    """Makes the models, each when it is asked for."""
     for train in (train_digits, train_wine):
         with step(f"{train.__name__.replace('_', ' ')} on scikit-learn's real data"):
-            trained = train(scratch)
-        talk.print(f"     accuracy on {len(trained.inputs)} held-out rows, in process: {trained.accuracy:.4f}")
-        served.append(exercise(client, trained, *publish(client, trained)))
-    return served
+            case = train(scratch)
+        talk.print(f"     accuracy on {len(case.expected)} held-out rows, in process: {case.score(case.expected):.4f}")
+        yield case
+    if full:
+        with step("load all-MiniLM-L6-v2 with torch, export it to ONNX, compare the two"):
+            from deploy.local.minilm import export_minilm
+
+            case = export_minilm(scratch)
+        yield case
 
 
 def stop_all(client: Client) -> None:
@@ -192,11 +175,12 @@ def stop_all(client: Client) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="The main job, end to end.")
-    parser.parse_args()
+    parser.add_argument("--full", action="store_true", help="also all-MiniLM-L6-v2, which needs torch")
+    options = parser.parse_args()
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="furoshiki-demo-") as folder:
         try:
-            run(Path(folder))
+            run(Path(folder), full=options.full)
         except DemoFailed as error:
             talk.print(f"[red]{error}[/]")
             return 1

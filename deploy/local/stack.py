@@ -58,6 +58,11 @@ class LocalStack:
         """The key the registry wrote at its first start."""
         return (self.home / "admin.key").read_text().strip()
 
+    def bento(self, tag: str) -> Path:
+        """Where the BentoML store of this home keeps a Bento."""
+        name, _, version = tag.partition(":")
+        return self.home / "bentoml" / "bentos" / name / version
+
     def log(self, name: str) -> Path:
         """Where a child's output goes."""
         return self.home / "logs" / f"{name}.log"
@@ -100,6 +105,7 @@ class LocalStack:
         return {
             "FUROSHIKI_SOURCE": "registry",
             "FUROSHIKI_REGISTRY__URL": self.registry_url,
+            "FUROSHIKI_REGISTRY__API_KEY_FILE": str(self.home / "service.key"),
             "FUROSHIKI_TRUST__DIR": str(self.home / "keys" / "trust"),
         }
 

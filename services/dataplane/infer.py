@@ -7,7 +7,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-from core.errors import FuroshikiError
+from core.errors import DeadlineExceeded, ErrorCode, FuroshikiError
 from core.inference import InferenceRequest, InferenceResponse
 from core.telemetry import metrics
 from core.telemetry.hot import Bins, Tally
@@ -55,12 +55,13 @@ class DataPlane:
         Raises:
             FuroshikiError: Whatever finding, checking or running the request may raise; see each.
         """
-        loaded = await self._catalog.acquire(principal, request.model, request.version)
-        code = "ok"
+        loaded = await self._acquire(principal, request)
+        code: str = ErrorCode.INTERNAL
         started = time.perf_counter()
         try:
             admit(request, loaded.handle.signature, subject=f"{request.model}@{loaded.version}")
             outputs = await loaded.handle.infer(request.inputs, deadline=request.deadline)
+            code = "ok"
         except FuroshikiError as error:
             code = error.code
             raise
@@ -79,6 +80,17 @@ class DataPlane:
             outputs=outputs,
             dtypes=loaded.output_dtypes,
         )
+
+    async def _acquire(self, principal: Principal, request: InferenceRequest) -> LoadedModel:
+        if request.deadline is None:
+            return await self._catalog.acquire(principal, request.model, request.version)
+        try:
+            async with asyncio.timeout_at(request.deadline):
+                return await self._catalog.acquire(principal, request.model, request.version)
+        except TimeoutError:
+            raise DeadlineExceeded(
+                ErrorCode.TIMEOUT, "The deadline passed before the model was ready.", retry_after=1.0
+            ) from None
 
     async def describe(self, principal: Principal, model: str, version: str | None) -> ModelDescription:
         """Loads the model if needed and tells what it takes and gives.

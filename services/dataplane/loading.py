@@ -87,6 +87,7 @@ class ModelLoader:
             digest=bundle.digest,
             key_id=bundle.key_id,
             size=manifest.size,
+            covered=frozenset({bundle.digest, manifest.parent or bundle.digest, *(f.digest for f in manifest.files)}),
             handle=EmbeddedHandle(runner, limits=self.limits, options=self.options, label=str(manifest.ref)),
             output_dtypes={spec.name: spec.dtype for spec in runner.signature.outputs},
         )

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The registry as the inference service sees it, through the product's own SDK.
 
-Every question carries the caller's credential, never one of this service's own, so this service can hand out nothing the
-caller may not have. The SDK's errors become the domain's.
+Who a caller is, the registry is asked with the caller's credential. Models are fetched with this service's own key, whose
+scope ``serve`` lets it read in the tenant it names and do nothing else: a caller's key needs no right to download models.
+The SDK's errors become the domain's.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -21,8 +22,21 @@ from furoshiki import errors as sdk
 from services.edge.auth import SCOPES
 from services.edge.context import Principal
 
+_ACTING_FOR: Final = "X-Furoshiki-Tenant"
 _MOST_CLIENTS: Final = 1000
 _RETRY_S: Final = 1.0
+
+
+class _ActingFor(httpx.AsyncBaseTransport):
+    """Names the tenant this service acts for on every request; shares the connections."""
+
+    def __init__(self, tenant: str, connections: httpx.AsyncBaseTransport) -> None:
+        self._tenant = tenant
+        self._connections = connections
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        request.headers[_ACTING_FOR] = self._tenant
+        return await self._connections.handle_async_request(request)
 
 
 class RegistryGateway:
@@ -30,14 +44,17 @@ class RegistryGateway:
 
     Args:
         url: Its root.
-        timeout_s: Seconds of silence after which it counts as out of reach.
+        api_key: This service's own key, of scope ``serve``; None if it only checks credentials.
+        timeout_s: Seconds of silence after which the registry counts as out of reach.
     """
 
-    def __init__(self, url: str, *, timeout_s: float) -> None:
+    def __init__(self, url: str, *, api_key: str | None, timeout_s: float) -> None:
         self._url = url
+        self._api_key = api_key or ""
         self._timeout_s = timeout_s
         self._connections = httpx.AsyncHTTPTransport()
-        self._clients: OrderedDict[str, furoshiki.AsyncClient] = OrderedDict()
+        self._callers: OrderedDict[str, furoshiki.AsyncClient] = OrderedDict()
+        self._tenants: OrderedDict[str, furoshiki.AsyncClient] = OrderedDict()
 
     async def whoami(self, credential: str) -> Principal:
         """Whom a credential belongs to.
@@ -46,46 +63,57 @@ class RegistryGateway:
             AuthError: ``AUTH_002`` if to nobody, ``AUTH_003`` if it may not infer.
             Unavailable: ``STORE_001`` if the registry cannot be reached.
         """
+        client = _kept(self._callers, credential, lambda: self._client(credential, self._connections))
         with _translated():
-            identity = await self._client(credential).whoami()
+            identity = await client.whoami()
         if SCOPES.isdisjoint(identity.scopes):
             raise AuthError(ErrorCode.AUTH_FORBIDDEN, "The credential has no scope 'infer'.")
-        return Principal(tenant=identity.tenant, key_id=identity.key_id, credential=credential)
+        return Principal(tenant=identity.tenant, key_id=identity.key_id)
 
-    async def resolve(self, principal: Principal, model: str, version: int | None) -> furoshiki.Version:
+    async def resolve(self, tenant: str, model: str, version: int | None) -> furoshiki.Version:
         """What a name and version mean now: the given version, else the one in production, else the newest.
 
         Raises:
             ModelError: ``MODEL_001`` if the tenant has no such model or version.
-            AuthError: ``AUTH_*`` if the credential may not ask.
-            Unavailable: ``STORE_001`` if the registry cannot be reached.
+            Unavailable: ``STORE_001`` if the registry cannot be reached or refuses this service's own key.
         """
         with _translated():
-            return await self._client(principal.credential).versions.resolve(model, version)
+            return await self._acting_for(tenant).versions.resolve(model, version)
 
-    async def download(self, principal: Principal, model: str, version: int, folder: Path) -> None:
+    async def download(self, tenant: str, model: str, version: int, folder: Path) -> None:
         """Downloads a version's bundle into a folder. What arrives is not trusted: it has yet to be verified.
 
         Raises:
-            ModelError, AuthError, Unavailable: As :meth:`resolve`.
+            ModelError, Unavailable: As :meth:`resolve`.
         """
         with _translated():
-            await self._client(principal.credential).versions.download(model, version, folder)
+            await self._acting_for(tenant).versions.download(model, version, folder)
 
     async def close(self) -> None:
         """Closes the connections."""
         await self._connections.aclose()
 
-    def _client(self, credential: str | None) -> furoshiki.AsyncClient:
-        key = credential or ""
-        client = self._clients.get(key)
-        if client is None:
-            client = furoshiki.AsyncClient(self._url, api_key=key, timeout=self._timeout_s, transport=self._connections)
-            self._clients[key] = client
-            if len(self._clients) > _MOST_CLIENTS:
-                self._clients.popitem(last=False)
-        self._clients.move_to_end(key)
-        return client
+    def _acting_for(self, tenant: str) -> furoshiki.AsyncClient:
+        def make() -> furoshiki.AsyncClient:
+            return self._client(self._api_key, _ActingFor(tenant, self._connections))
+
+        return _kept(self._tenants, tenant, make)
+
+    def _client(self, api_key: str, transport: httpx.AsyncBaseTransport) -> furoshiki.AsyncClient:
+        return furoshiki.AsyncClient(self._url, api_key=api_key, timeout=self._timeout_s, transport=transport)
+
+
+def _kept(
+    clients: OrderedDict[str, furoshiki.AsyncClient], key: str, make: Callable[[], furoshiki.AsyncClient]
+) -> furoshiki.AsyncClient:
+    """The client of ``key``, made if there is none; the least recently used are dropped."""
+    client = clients.get(key)
+    if client is None:
+        client = clients[key] = make()
+        if len(clients) > _MOST_CLIENTS:
+            clients.popitem(last=False)
+    clients.move_to_end(key)
+    return client
 
 
 @contextmanager

@@ -58,7 +58,7 @@ class AccessLog:
                 exchange.request_id.encode("ascii"),
                 tenant.encode("ascii"),
                 exchange.method.encode("ascii"),
-                orjson.dumps(exchange.path[:_LONGEST_PATH]),
+                _quoted(exchange.path[:_LONGEST_PATH]),
                 exchange.status,
                 code.encode("ascii"),
                 seconds * 1000,
@@ -79,6 +79,13 @@ class AccessLog:
         if lines:
             self._stream.write(b"".join(lines))
             self._stream.flush()
+
+
+def _quoted(path: str) -> bytes:
+    try:
+        return orjson.dumps(path)
+    except TypeError:  # lone surrogates
+        return orjson.dumps(path.encode(errors="replace").decode())
 
 
 @lru_cache(maxsize=2)

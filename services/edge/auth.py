@@ -4,7 +4,7 @@
 ``RegistryAuth`` asks the registry who a credential belongs to and remembers the answer for a few seconds: a revoked key stops
 working within that time. Refusals are remembered as well, so that a client with a wrong key cannot load the registry, and
 at most one question per credential is under way. When the registry cannot be reached, known credentials keep working for
-``grace_s`` and unknown ones get a retryable error.
+``grace_s``, without asking for each request, and unknown ones get a retryable error.
 """
 
 from __future__ import annotations
@@ -50,11 +50,10 @@ class OpenAuth:
 
     Args:
         tenant: Whose models are served.
-        credential: What this service itself uses towards the registry; None if it needs none.
     """
 
-    def __init__(self, tenant: str, credential: str | None = None) -> None:
-        self._principal = Principal(tenant=tenant, key_id="open", credential=credential)
+    def __init__(self, tenant: str) -> None:
+        self._principal = Principal(tenant=tenant, key_id="open")
 
     async def authenticate(self, headers: Mapping[bytes, bytes]) -> Principal:  # noqa: ARG002
         return self._principal
@@ -64,6 +63,7 @@ class OpenAuth:
 class _Entry:
     answer: Principal | AuthError
     fresh_until: float
+    usable_until: float  # while the registry cannot be reached
 
 
 class RegistryAuth:
@@ -108,7 +108,8 @@ class RegistryAuth:
             answer = refusal
         except FuroshikiError:
             return self._stale(credential)
-        entry = _Entry(answer, self._clock.monotonic() + self._fresh_s)
+        fresh_until = self._clock.monotonic() + self._fresh_s
+        entry = _Entry(answer, fresh_until, fresh_until + self._grace_s)
         self._known[credential] = entry
         self._known.move_to_end(credential)
         if len(self._known) > _MOST_CREDENTIALS:
@@ -117,11 +118,12 @@ class RegistryAuth:
 
     def _stale(self, credential: bytes) -> _Entry:
         entry = self._known.get(credential)
-        too_old = entry is None or entry.fresh_until + self._grace_s < self._clock.monotonic()
-        if entry is None or too_old or isinstance(entry.answer, AuthError):
+        now = self._clock.monotonic()
+        if entry is None or entry.usable_until < now or isinstance(entry.answer, AuthError):
             raise Unavailable(
                 ErrorCode.STORE_UNAVAILABLE, "The registry cannot be asked about this credential now.", retry_after=1.0
             )
+        entry.fresh_until = now + self._fresh_s
         return entry
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 # Ids need to be unique, not secret: one draw from the system seeds them all.
@@ -23,7 +23,6 @@ class Principal:
 
     tenant: str
     key_id: str  # which credential; safe to log
-    credential: str | None = field(default=None, repr=False)  # passed on to the registry; None in open mode
 
 
 def request_id(header: bytes | None) -> str:

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 import psutil
 
 from artifacts.keys.file import FileTrust
-from artifacts.manifest import MANIFEST_NAME, Manifest
+from artifacts.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest
 from artifacts.signing.policy import Subject
 from artifacts.signing.verifier import BundleVerifier
 from artifacts.source import DirectorySource
@@ -91,26 +91,48 @@ async def _bundle_catalog(settings: InferenceSettings, loader: ModelLoader) -> t
 
 def _bundle(settings: InferenceSettings) -> tuple[DirectorySource, Subject]:
     """The bundle and what it claims to be; the verifier then holds it to that claim under the tenant's own keys."""
-    path = settings.bundle.path
+    source = DirectorySource(settings.bundle.path)
     try:
-        claimed = Manifest.from_bytes((path / MANIFEST_NAME).read_bytes())
+        with source.open(MANIFEST_NAME) as file:
+            claimed = Manifest.from_bytes(file.read(MAX_MANIFEST_BYTES + 1))
     except OSError as error:
         raise SignatureError(
             ErrorCode.FILE_MISSING, f"The bundle has no readable {MANIFEST_NAME}.", log_context={"cause": repr(error)}
         ) from None
     subject = Subject(tenant=claimed.tenant, model=claimed.model, version=claimed.version, variant=claimed.variant)
-    return DirectorySource(path), subject
+    return source, subject
 
 
 def _gateway(settings: InferenceSettings) -> RegistryGateway | None:
     url = settings.registry.url
-    return None if url is None else RegistryGateway(url, timeout_s=settings.registry.timeout_s)
+    if url is None:
+        return None
+    return RegistryGateway(url, api_key=_own_key(settings), timeout_s=settings.registry.timeout_s)
+
+
+def _own_key(settings: InferenceSettings) -> str | None:
+    file = settings.registry.api_key_file
+    if file is None:
+        if settings.source == "registry":
+            raise _not_set("FUROSHIKI_REGISTRY__API_KEY_FILE", "FUROSHIKI_SOURCE=registry needs a key of scope 'serve'")
+        return None
+    try:
+        return file.read_text().strip()
+    except OSError as error:
+        raise InitError(
+            ErrorCode.SETTING_INVALID,
+            f"FUROSHIKI_REGISTRY__API_KEY_FILE: got {str(file)!r}, which cannot be read ({error.strerror}).",
+        ) from None
 
 
 def _needed(gateway: RegistryGateway | None, why: str) -> RegistryGateway:
     if gateway is None:
-        raise InitError(ErrorCode.SETTING_INVALID, f"FUROSHIKI_REGISTRY__URL: not set; {why} needs the registry's URL.")
+        raise _not_set("FUROSHIKI_REGISTRY__URL", f"{why} needs the registry's URL")
     return gateway
+
+
+def _not_set(variable: str, why: str) -> InitError:
+    return InitError(ErrorCode.SETTING_INVALID, f"{variable}: not set; {why}.")
 
 
 def _authenticator(
@@ -118,8 +140,7 @@ def _authenticator(
 ) -> Authenticator:
     if settings.auth.mode == "open":
         _require_loopback()
-        key_file = settings.registry.api_key_file
-        return OpenAuth(tenant, key_file.read_text().strip() if key_file else None)
+        return OpenAuth(tenant)
     return RegistryAuth(
         _needed(gateway, "FUROSHIKI_AUTH__MODE=api_key"),
         clock=clock,

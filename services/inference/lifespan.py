@@ -65,6 +65,7 @@ class HostedApp:
         await self._inner(scope, receive_and_stop, send)
 
     async def _start(self) -> None:
+        logs.configure(service="inference")  # so that a wrong setting is told like any other event
         settings = InferenceSettings.read()
         logs.configure(level=settings.log.level, style=settings.log.style, service="inference")
         self._parts = await build(settings)

@@ -15,7 +15,7 @@ _HERE: Final = Path(__file__).resolve().parents[2]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")  # other processes share the prefix
 
 
 class Bundle(_Section):
@@ -24,10 +24,10 @@ class Bundle(_Section):
 
 class Registry(_Section):
     url: str | None = None  # root of the registry, for example http://127.0.0.1:8800
-    api_key_file: Path | None = None  # this service's own key; needed in open mode with a registry
+    api_key_file: Path | None = None  # this service's own key, of scope 'serve'; needed with source=registry
     fresh_s: float = Field(default=5.0, gt=0)  # seconds an answer of the registry is used without asking again
     grace_s: float = Field(default=300.0, ge=0)  # seconds it is used while the registry cannot be reached
-    timeout_s: float = Field(default=30.0, gt=0)
+    timeout_s: float = Field(default=30.0, gt=0)  # silence after which the registry counts as out of reach
 
 
 class Auth(_Section):
@@ -40,19 +40,19 @@ class Trust(_Section):
 
 
 class Limits(_Section):
-    body_bytes: int = Field(default=64 * 2**20, gt=0)
-    json_bytes: int = Field(default=16 * 2**20, gt=0)
-    tensor_elements: int = Field(default=64 * 2**20, gt=0)
-    tensors: int = Field(default=64, gt=0)
-    rank: int = Field(default=16, gt=0)
+    body_bytes: int = Field(default=64 * 2**20, gt=0)  # whole body of a request
+    json_bytes: int = Field(default=16 * 2**20, gt=0)  # its JSON part
+    tensor_elements: int = Field(default=64 * 2**20, gt=0)  # of one tensor, before anything is allocated
+    tensors: int = Field(default=64, gt=0)  # inputs of one request
+    rank: int = Field(default=16, gt=0)  # dimensions of one tensor
 
 
 class Batching(_Section):
-    max_rows: int = Field(default=64, gt=0)
-    max_request_rows: int = Field(default=4096, gt=0)
-    max_queue_rows: int = Field(default=4096, gt=0)
-    max_queue_bytes: int = Field(default=256 * 2**20, gt=0)
-    max_wait_s: float = Field(default=30.0, gt=0)
+    max_rows: int = Field(default=64, gt=0)  # merged into one execution
+    max_request_rows: int = Field(default=4096, gt=0)  # one request may bring
+    max_queue_rows: int = Field(default=4096, gt=0)  # waiting per model
+    max_queue_bytes: int = Field(default=256 * 2**20, gt=0)  # of inputs waiting per model
+    max_wait_s: float = Field(default=30.0, gt=0)  # from arrival to result, unless the caller set a deadline
     inline_below_s: float = Field(default=0.0005, ge=0)  # batches shorter than this run on the event loop; 0: never
 
 
@@ -74,7 +74,7 @@ class Log(_Section):
 class InferenceSettings(Settings):
     """Everything the inference service can be told."""
 
-    source: Literal["bundle", "registry"] = "bundle" if (_HERE / "model").is_dir() else "registry"
+    source: Literal["bundle", "registry"] = "bundle" if (_HERE / "model").is_dir() else "registry"  # of models
     bundle: Bundle = Bundle()
     registry: Registry = Registry()
     auth: Auth = Auth()

@@ -45,6 +45,8 @@ def decode(body: bytes, start: int, size: int, *, dtype: DType, shape: Sequence[
 
 
 def _decode_bytes(body: bytes, start: int, size: int, count: int, name: str) -> Array:
+    if size < count * _LENGTH.size:
+        raise _malformed(name, f"the data ends before element {size // _LENGTH.size} of {count}")
     elements = np.empty(count, dtype=object)
     offset, end = start, start + size
     for index in range(count):

@@ -118,7 +118,7 @@ def decode(
 def _json_size(header_length: bytes | None, body_size: int, limits: EdgeLimits) -> int:
     if header_length is None:
         size = body_size
-    elif header_length.isdigit() and 0 < int(header_length) <= body_size:
+    elif len(header_length) < 20 and header_length.isdigit() and 0 < int(header_length) <= body_size:
         size = int(header_length)
     else:
         raise InvalidRequest(
@@ -172,7 +172,7 @@ def _json_tensor(tensor: _Input, dtype: DType, count: int) -> Array:
 
 def _deadline(parameters: Mapping[str, Any] | None, now: float) -> float | None:
     timeout = (parameters or {}).get("timeout", 0)
-    if type(timeout) is not int or timeout < 0:
+    if type(timeout) is not int or not 0 <= timeout < 2**63:
         raise InvalidRequest(
             ErrorCode.INVALID_FIELD, f"Parameter 'timeout' is {str(timeout)[:40]!r}; expected microseconds >= 0."
         )

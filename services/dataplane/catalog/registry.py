@@ -2,8 +2,9 @@
 """Models of every tenant, found through the registry and loaded on first use.
 
 What a name means is remembered for a few seconds, absence included; while the registry cannot be reached, what was
-known stays in use for ``grace_s``. A loaded model is verified again against the tenant's revocations each time its name
-is looked up anew, and leaves the cache when its key or digest was revoked.
+known stays in use for ``grace_s``, and the registry is asked again only every few seconds. A loaded model is held
+against the tenant's policy each time its name is looked up anew, whether the registry answers or not: it leaves the cache
+when its key is no longer trusted or anything it was made of was revoked.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -20,7 +21,7 @@ from artifacts.keys.file import FileTrust
 from artifacts.signing.policy import Subject
 from artifacts.source import DirectorySource
 from core.clock import Clock
-from core.errors import InvalidRequest, ModelError, Unavailable
+from core.errors import ErrorCode, InvalidRequest, ModelError, SignatureError, Unavailable
 from core.refs import parse_name, parse_version
 from runners.cache import LoadedModel, ModelCache
 from services.dataplane.catalog.interface import not_found
@@ -38,6 +39,7 @@ class _Meaning:
     version: int
     digest: str | None  # None: there is no such model
     fresh_until: float  # on the monotonic clock
+    usable_until: float  # while the registry cannot be reached
 
 
 class RegistryCatalog:
@@ -80,11 +82,11 @@ class RegistryCatalog:
         name = (principal.tenant, model, version)
         meaning = self._names.get(name)
         if meaning is None or meaning.fresh_until <= self._clock.monotonic():
-            meaning = await self._refresh(name, principal)
+            meaning = await self._refresh(name, _number(model, version))
         if meaning.digest is None:
             raise not_found(model, version)
         key = (principal.tenant, meaning.digest)
-        return await self._cache.acquire(key, partial(self._load, principal, model, meaning))
+        return await self._cache.acquire(key, partial(self._load, principal.tenant, model, meaning))
 
     async def ready(self) -> bool:
         return not self._closed
@@ -94,27 +96,26 @@ class RegistryCatalog:
         await self._cache.close()
         await self._gateway.close()
 
-    async def _refresh(self, name: _Name, principal: Principal) -> _Meaning:
+    async def _refresh(self, name: _Name, number: int | None) -> _Meaning:
         task = self._asking.get(name)
         if task is None:
-            task = self._asking[name] = asyncio.ensure_future(self._ask(name, principal))
+            task = self._asking[name] = asyncio.ensure_future(self._ask(name, number))
             task.add_done_callback(lambda _: self._asking.pop(name, None))
         return await asyncio.shield(task)
 
-    async def _ask(self, name: _Name, principal: Principal) -> _Meaning:
-        tenant, model, version = name
-        fresh_until = self._clock.monotonic() + self._fresh_s
+    async def _ask(self, name: _Name, number: int | None) -> _Meaning:
+        tenant, model, _ = name
+        asked = self._clock.monotonic()
         try:
-            number = _checked(model, version)
-            found = await self._gateway.resolve(principal, model, number)
-            meaning = _Meaning(version=found.version, digest=found.digest, fresh_until=fresh_until)
-        except (ModelError, InvalidRequest):
-            meaning = _Meaning(version=0, digest=None, fresh_until=fresh_until)
+            found = await self._gateway.resolve(tenant, model, number)
+            meaning = self._meaning(found.version, found.digest, asked)
+        except ModelError:
+            meaning = self._meaning(0, None, asked)
         except Unavailable:
-            known = self._names.get(name)
-            if known is None or known.fresh_until + self._grace_s < self._clock.monotonic():
+            known, now = self._names.get(name), self._clock.monotonic()
+            if known is None or known.usable_until < now:
                 raise
-            return known
+            meaning = replace(known, fresh_until=now + self._fresh_s)
         self._drop_revoked(tenant, meaning.digest)
         self._names[name] = meaning
         self._names.move_to_end(name)
@@ -122,23 +123,41 @@ class RegistryCatalog:
             self._names.popitem(last=False)
         return meaning
 
+    def _meaning(self, version: int, digest: str | None, asked: float) -> _Meaning:
+        fresh_until = asked + self._fresh_s
+        return _Meaning(
+            version=version, digest=digest, fresh_until=fresh_until, usable_until=fresh_until + self._grace_s
+        )
+
     def _drop_revoked(self, tenant: str, digest: str | None) -> None:
         loaded = next((m for m in self._cache.models if m.tenant == tenant and m.digest == digest), None)
         if loaded is None:
             return
         policy = self._trust.policy(tenant)
-        if loaded.digest in policy.revoked_digests or loaded.key_id in policy.revoked_keys:
+        trusted = {key.key_id for key in policy.keys} - policy.revoked_keys
+        if loaded.key_id not in trusted or not policy.revoked_digests.isdisjoint(loaded.covered):
             self._cache.evict((tenant, loaded.digest))
 
-    async def _load(self, principal: Principal, model: str, meaning: _Meaning) -> LoadedModel:
-        policy = self._trust.policy(principal.tenant)
-        subject = Subject(tenant=principal.tenant, model=model, version=meaning.version)
+    async def _load(self, tenant: str, model: str, meaning: _Meaning) -> LoadedModel:
+        policy = self._trust.policy(tenant)
+        subject = Subject(tenant=tenant, model=model, version=meaning.version)
         with tempfile.TemporaryDirectory(prefix="furoshiki-") as scratch:
             folder = Path(scratch) / "bundle"
-            await self._gateway.download(principal, model, meaning.version, folder)
-            return await self._loader.load(DirectorySource(folder), subject=subject, policy=policy)
+            await self._gateway.download(tenant, model, meaning.version, folder)
+            loaded = await self._loader.load(DirectorySource(folder), subject=subject, policy=policy)
+        if loaded.digest != meaning.digest:
+            await loaded.handle.close()
+            raise SignatureError(
+                ErrorCode.SUBJECT_MISMATCH,
+                f"The registry sent bundle {loaded.digest} for {model}@{meaning.version}; it had named {meaning.digest}.",
+            )
+        return loaded
 
 
-def _checked(model: str, version: str | None) -> int | None:
-    parse_name(model, what="model")
-    return None if version is None else parse_version(version)
+def _number(model: str, version: str | None) -> int | None:
+    """The version asked for. An illegal name names nothing; it is neither asked about nor remembered."""
+    try:
+        parse_name(model, what="model")
+        return None if version is None else parse_version(version)
+    except InvalidRequest:
+        raise not_found(model, version) from None

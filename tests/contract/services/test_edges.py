@@ -31,7 +31,7 @@ class Keys:
         tenants = {"key-acme": "acme", "key-rival": "rival"}
         if credential not in tenants:
             raise AuthError(ErrorCode.AUTH_INVALID, "The credential is not valid.")
-        return Principal(tenant=tenants[credential], key_id=credential, credential=credential)
+        return Principal(tenant=tenants[credential], key_id=credential)
 
 
 class EdgeContract(ABC):
