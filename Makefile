@@ -16,7 +16,7 @@ FULL ?=
 
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: help demo up bento test check bench fmt lint types arch lock clean
+.PHONY: help demo up bento test check bench fmt lint types arch reference lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,22 +50,26 @@ demo: $(VENV)/demo $(if $(FULL),$(VENV)/full) ## Train, push, sign, build, deplo
 up: $(VENV)/demo ## Run registry, worker and inference in the foreground; state in .furoshiki/
 	@$(BIN)/python -m deploy.local.up
 
-test: $(VENV)/dev $(VENV)/full check ## Run the whole suite (installs Debian packages it needs when root or through sudo)
+test: $(VENV)/dev $(VENV)/full ## Run the whole suite (installs Debian packages it needs when root or through sudo)
 	@deploy/local/apt.sh wrk
 	@$(BIN)/python -m pytest tests
 
 check: $(VENV)/dev lint types arch ## Lint, types, layers and unit tests
 	@$(BIN)/python -m pytest tests/unit tests/contract tests/property
 
-lint: $(VENV)/dev
+lint: $(VENV)/dev ## Format and lint, and the generated documentation is current
+	@$(BIN)/python docs/generate_reference.py --check
 	@$(BIN)/ruff format --check $(SOURCES)
 	@$(BIN)/ruff check $(SOURCES)
 
-types: $(VENV)/dev
+types: $(VENV)/dev ## mypy --strict
 	@$(BIN)/mypy
 
 arch: $(VENV)/dev ## Prove the layers of ARCHITECTURE.md
 	@$(BIN)/lint-imports
+
+reference: $(VENV)/dev ## Generate docs/reference from the code
+	@$(BIN)/python docs/generate_reference.py
 
 fmt: $(VENV)/dev ## Format and fix
 	@$(BIN)/ruff check --fix $(SOURCES)

@@ -137,7 +137,7 @@ def element_count(shape: Sequence[int], *, name: str, limit: int) -> int:
     Raises:
         TensorError: ``TENSOR_001`` if a dimension is negative or the product, zeros left out, exceeds ``limit``.
     """
-    if any(dim < 0 for dim in shape):
+    if shape and min(shape) < 0:
         raise TensorError(ErrorCode.TENSOR_SHAPE, f"Tensor {name!r} has shape {list(shape)}; dimensions must be >= 0.")
     count = math.prod(shape)
     # A zero dimension hides the others from the product, and numpy cannot hold just any others.

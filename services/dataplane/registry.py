@@ -25,6 +25,7 @@ from services.edge.context import Principal
 _ACTING_FOR: Final = "X-Furoshiki-Tenant"
 _MOST_CLIENTS: Final = 1000
 _RETRY_S: Final = 1.0
+_RETRY: Final = furoshiki.Retry(attempts=2, deadline=2.0)  # a request waits; it is told to come back rather
 
 
 class _ActingFor(httpx.AsyncBaseTransport):
@@ -100,7 +101,9 @@ class RegistryGateway:
         return _kept(self._tenants, tenant, make)
 
     def _client(self, api_key: str, transport: httpx.AsyncBaseTransport) -> furoshiki.AsyncClient:
-        return furoshiki.AsyncClient(self._url, api_key=api_key, timeout=self._timeout_s, transport=transport)
+        return furoshiki.AsyncClient(
+            self._url, api_key=api_key, timeout=self._timeout_s, transport=transport, retry=_RETRY
+        )
 
 
 def _kept(

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``furo``: the command line. One file per noun or verb; :mod:`furoshiki.cli.app` holds what they share."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from furoshiki.cli.app import FuroGroup
+from furoshiki.cli.build import build
+from furoshiki.cli.deploy import deploy, stop
+from furoshiki.cli.exits import Exit
+from furoshiki.cli.infer import infer
+from furoshiki.cli.login import login, whoami
+from furoshiki.cli.logs import logs
+from furoshiki.cli.models import models
+from furoshiki.cli.ps import ps
+from furoshiki.cli.push import pull, push
+from furoshiki.cli.stage import stage
+from furoshiki.cli.verify import trust, verify_command
+from furoshiki.cli.versions import versions
+from furoshiki.version import __version__
+
+_EXIT_CODES: Final = "\n".join(f"  {int(code):>3}  {code.text}" for code in Exit)
+
+
+@click.group(
+    cls=FuroGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=f"\b\nExit codes:\n{_EXIT_CODES}",
+)
+@click.version_option(__version__, prog_name="furo")
+def furo() -> None:
+    """Push, sign, build, deploy, verify and run models with Furoshiki.
+
+    Results go to stdout, remarks and progress to stderr. Services and key come from FUROSHIKI_URL,
+    FUROSHIKI_INFERENCE_URL and FUROSHIKI_API_KEY, or from what `furo login` saved.
+    """
+
+
+for _command in (
+    build,
+    deploy,
+    infer,
+    login,
+    logs,
+    models,
+    ps,
+    pull,
+    push,
+    stage,
+    stop,
+    trust,
+    verify_command,
+    versions,
+    whoami,
+):
+    furo.add_command(_command)
+
+
+def main() -> None:
+    """The entry point of the ``furo`` script."""
+    furo()

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``furo models``."""
+
+from __future__ import annotations
+
+import click
+
+from furoshiki.cli.app import App, with_app
+from furoshiki.cli.render import show_list, show_one
+
+COLUMNS = {
+    "name": "MODEL",
+    "latest_version": "LATEST",
+    "production_version": "PRODUCTION",
+    "updated_at": "UPDATED",
+    "description": "DESCRIPTION",
+}
+FACTS = {
+    "name": "Model",
+    "tenant": "Tenant",
+    "description": "Description",
+    "tags": "Tags",
+    "latest_version": "Latest version",
+    "production_version": "In production",
+    "created_at": "Created",
+    "updated_at": "Updated",
+}
+
+
+@click.command()
+@click.argument("name", required=False)
+@with_app
+def models(app: App, *, name: str | None) -> None:
+    """List the models, or show the one called NAME."""
+    if name is None:
+        show_list(app, app.client.models.list(), COLUMNS)
+    else:
+        show_one(app, app.client.models.get(name), FACTS)

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``furo push`` and ``furo pull``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from furoshiki.cli.app import App, with_app
+from furoshiki.cli.bars import transfer_bar
+from furoshiki.cli.refs import Ref, parse_ref
+from furoshiki.cli.render import print_json, show_facts
+from furoshiki.cli.versions import show_version
+
+
+def _pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for value in values:
+        key, equals, text = value.partition("=")
+        if not equals or not key:
+            raise click.BadParameter(f"{value!r} is not KEY=VALUE.", ctx, param)
+        pairs[key] = text
+    return pairs
+
+
+@click.command()
+@click.argument("source", type=click.Path(exists=True, path_type=Path))
+@click.option("--name", required=True, help="The model; created if missing.")
+@click.option("--format", "form", help="onnx, tflite …; told from the file names if left out.")
+@click.option("--description", help="For a model that is created now.")
+@click.option("--tag", "tags", multiple=True, help="For a model that is created now; may be repeated.")
+@click.option(
+    "--metadata",
+    "-m",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=_pairs,
+    help="Recorded in the signed manifest; may be repeated.",
+)
+@with_app
+def push(
+    app: App,
+    *,
+    source: Path,
+    name: str,
+    form: str | None,
+    description: str | None,
+    tags: tuple[str, ...],
+    metadata: dict[str, str],
+) -> None:
+    """Register SOURCE, a file or a directory, as the next version of a model.
+
+    After a cut, push again: files that arrived are not sent twice.
+    """
+    with transfer_bar(app) as progress:
+        version = app.client.models.push(
+            name, source, format=form, description=description, tags=tags, metadata=metadata, progress=progress
+        )
+    app.say(f"Registered and signed {version.ref}.")
+    show_version(app, version)
+
+
+@click.command()
+@click.argument("ref", callback=parse_ref, metavar="MODEL[@VERSION]")
+@click.argument("directory", type=click.Path(path_type=Path))
+@with_app
+def pull(app: App, *, ref: Ref, directory: Path) -> None:
+    """Download a version's signed bundle into DIRECTORY, which must be new or empty.
+
+    Every digest is checked; the directory appears complete or not at all. `furo verify` checks who signed it.
+    """
+    version = app.client.versions.resolve(ref.model, ref.version)
+    with transfer_bar(app) as progress:
+        app.client.versions.download(version.model, version.version, directory, progress=progress)
+    facts = {"ref": version.ref, "directory": str(directory), "digest": version.digest}
+    if app.output == "json":
+        print_json(facts)
+    else:
+        show_facts([(name.capitalize(), fact) for name, fact in facts.items()])

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``digits`` or ``digits@3`` on the command line: callbacks of click parameters."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+import click
+
+_REF: Final = re.compile(r"(?P<model>[a-z0-9][a-z0-9._-]{0,62})(@(?P<version>[1-9][0-9]{0,9}))?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ref:
+    """A model of the caller's tenant, perhaps at a version."""
+
+    model: str
+    version: int | None  # None: the one in production, else the newest
+
+    def __str__(self) -> str:
+        return self.model if self.version is None else f"{self.model}@{self.version}"
+
+
+def parse_ref(ctx: click.Context, param: click.Parameter | None, value: str) -> Ref:
+    """Reads ``MODEL`` or ``MODEL@VERSION``; a usage error if it is neither."""
+    found = _REF.fullmatch(value)
+    if found is None:
+        raise click.BadParameter(
+            f"{value!r} is no reference; expected MODEL or MODEL@VERSION, such as digits@3.", ctx, param
+        )
+    return Ref(model=found["model"], version=int(found["version"]) if found["version"] else None)
+
+
+def parse_version_ref(ctx: click.Context, param: click.Parameter | None, value: str | None) -> Ref | None:
+    """Reads ``MODEL@VERSION``; None if the option was not given."""
+    if value is None:
+        return None
+    ref = parse_ref(ctx, param, value)
+    if ref.version is None:
+        raise click.BadParameter(f"{value!r} names no version; expected MODEL@VERSION, such as digits@3.", ctx, param)
+    return ref

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``Client`` and ``AsyncClient``: the same resources, blocking or awaitable.
+
+Configuration comes from arguments, then the environment, then the file of ``furo login``; see
+:mod:`furoshiki.config`. A client keeps connections: make one, share it between threads or tasks, close it or use
+``with``.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Final, Self
+
+import httpx
+
+from furoshiki.api import Api, get_request
+from furoshiki.builds import Builds
+from furoshiki.bundle.policy import TrustPolicy, parse_policy
+from furoshiki.config import Config, resolve
+from furoshiki.deployments import Deployments
+from furoshiki.inference import Inference, InferenceResult
+from furoshiki.jobs import Jobs
+from furoshiki.keys import Keys
+from furoshiki.models import Models
+from furoshiki.resource import D, Resource, operation
+from furoshiki.retry import Clock, Retry, RetryBudget, SystemClock
+from furoshiki.steps import Steps
+from furoshiki.tenants import Tenants
+from furoshiki.tensors import Array
+from furoshiki.transport import AsyncTransport, SyncTransport
+from furoshiki.version import __version__
+from furoshiki.versions import Versions
+
+DEFAULT_TIMEOUT: Final = 30.0  # seconds of silence after which a request is given up
+_CONNECT_TIMEOUT: Final = 5.0  # seconds
+_LOOPBACK: Final = ("all://127.0.0.1", "all://localhost", "all://[::1]")  # never through a proxy of the environment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Whose key the client uses."""
+
+    tenant: str
+    key_id: str
+    name: str
+    scopes: tuple[str, ...]
+    expires_at: datetime | None = None  # None: does not expire
+
+
+class _Surface(Resource[D]):
+    """Everything both clients offer."""
+
+    def __init__(self, transport: D, api: Api) -> None:
+        super().__init__(transport, api)
+        self.models: Models[D] = Models(transport, api)
+        self.versions: Versions[D] = Versions(transport, api)
+        self.jobs: Jobs[D] = Jobs(transport, api)
+        self.builds: Builds[D] = Builds(transport, api)
+        self.deployments: Deployments[D] = Deployments(transport, api)
+        self.keys: Keys[D] = Keys(transport, api)
+        self.tenants: Tenants[D] = Tenants(transport, api)
+        self.inference: Inference[D] = Inference(transport, api)
+
+    @operation
+    def whoami(self) -> Steps[Identity]:
+        """Whose key this client uses.
+
+        Raises:
+            AuthError: ``AUTH_001`` without a key, ``AUTH_002`` with an unknown one.
+        """
+        return (yield from self._api.fetch(get_request("/whoami"), Identity))
+
+    @operation
+    def trust(self) -> Steps[TrustPolicy]:
+        """The keys that the caller's tenant trusts, and what it revoked."""
+        return parse_policy((yield from self._api.send(get_request("/trust"))).body)
+
+    @operation
+    def infer(
+        self,
+        model: str,
+        inputs: Mapping[str, Array],
+        *,
+        version: int | str | None = None,
+        outputs: Sequence[str] | None = None,
+        binary: bool = True,
+        timeout: float | None = None,
+        url: str | None = None,
+    ) -> Steps[InferenceResult]:
+        """Runs a model once; see :meth:`Inference.infer`."""
+        return (
+            yield from Inference.infer.steps(
+                self, model, inputs, version=version, outputs=outputs, binary=binary, timeout=timeout, url=url
+            )
+        )
+
+
+class Client(_Surface[SyncTransport]):
+    """A blocking client.
+
+    Args:
+        url: The registry; None: ``FUROSHIKI_URL``, the config file, ``http://127.0.0.1:8800``.
+        inference_url: The inference service; None: ``FUROSHIKI_INFERENCE_URL``, the config file, ``http://127.0.0.1:3000``.
+        api_key: The key; None: ``FUROSHIKI_API_KEY``, the config file; empty: none.
+        timeout: Seconds of silence after which a request is given up.
+        retry: How often and how long a failed request is repeated.
+        transport: Replaces the network, as :class:`furoshiki.testing.FakeService` does.
+        clock: Replaces the time.
+        rng: Replaces chance in the waits between attempts.
+
+    Raises:
+        ConfigError: ``CLIENT_001`` if the configuration cannot be used.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        inference_url: str | None = None,
+        api_key: str | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+        retry: Retry | None = None,
+        transport: httpx.BaseTransport | None = None,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        config = resolve(url=url, inference_url=inference_url, api_key=api_key)
+        clock = clock or SystemClock()
+        http = httpx.Client(timeout=_timeout(timeout), transport=transport, mounts=dict.fromkeys(_LOOPBACK))
+        super().__init__(SyncTransport(http, clock), _api(config, retry, clock, rng))
+
+    def close(self) -> None:
+        """Closes the connections; may be called twice."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncClient(_Surface[AsyncTransport]):
+    """A client for asyncio; takes what :class:`Client` takes."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        inference_url: str | None = None,
+        api_key: str | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+        retry: Retry | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        config = resolve(url=url, inference_url=inference_url, api_key=api_key)
+        clock = clock or SystemClock()
+        http = httpx.AsyncClient(timeout=_timeout(timeout), transport=transport, mounts=dict.fromkeys(_LOOPBACK))
+        super().__init__(AsyncTransport(http, clock), _api(config, retry, clock, rng))
+
+    async def close(self) -> None:
+        """Closes the connections; may be called twice."""
+        await self._transport.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def _timeout(seconds: float) -> httpx.Timeout:
+    return httpx.Timeout(seconds, connect=min(_CONNECT_TIMEOUT, seconds))
+
+
+def _api(config: Config, retry: Retry | None, clock: Clock, rng: random.Random | None) -> Api:
+    return Api(
+        registry_url=config.url,
+        inference_url=config.inference_url,
+        api_key=config.api_key or None,
+        retry=retry or Retry(),
+        clock=clock,
+        budget=RetryBudget(),
+        rng=rng or random.Random(),  # noqa: S311 - spreads retries, protects nothing
+        user_agent=f"furoshiki-python/{__version__}",
+    )

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""API keys. The secret of a key is in the answer to its creation and nowhere else, ever."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from furoshiki.api import API, json_request
+from furoshiki.resource import D, Resource, listing, operation
+from furoshiki.steps import Items, Request, Steps, path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """What is known about an API key once it exists."""
+
+    id: str
+    name: str
+    tenant: str
+    scopes: tuple[str, ...]
+    created_at: datetime
+    created_by: str | None = None  # id of the key that asked for it; None for the first one
+    expires_at: datetime | None = None  # None: does not expire
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewKey:
+    """A key just created; ``key`` is shown this once and kept out of ``repr``."""
+
+    id: str
+    name: str
+    tenant: str
+    scopes: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime | None = None  # None: does not expire
+    key: str = field(repr=False)
+
+
+class Keys(Resource[D]):
+    """``client.keys``; needs the scope ``admin``."""
+
+    @operation
+    def create(
+        self, name: str, *, scopes: Sequence[str], tenant: str | None = None, expires_at: datetime | None = None
+    ) -> Steps[NewKey]:
+        """Creates a key.
+
+        Args:
+            name: What people call it.
+            scopes: Of ``platform-admin``, ``admin``, ``push``, ``deploy``, ``infer``, ``read``.
+            tenant: Another tenant, for a platform administrator; None is the caller's.
+            expires_at: Aware time after which it is refused; None: never.
+        """
+        fields = {"name": name, "scopes": list(scopes), "tenant": tenant, "expires_at": expires_at}
+        return (yield from self._api.fetch(json_request("POST", "/keys", fields), NewKey))
+
+    @operation
+    def revoke(self, key_id: str, *, tenant: str | None = None) -> Steps[None]:
+        """Makes a key useless within seconds, for ever."""
+        yield from self._api.send(Request(method="DELETE", path=API + path("keys", key_id), query=_of(tenant)))
+
+    @listing
+    def list(self, *, tenant: str | None = None) -> Items[Key]:
+        """The keys in force of the caller's tenant, or of ``tenant`` for a platform administrator."""
+        yield from self._api.pages("/keys", Key, _of(tenant))
+
+
+def _of(tenant: str | None) -> dict[str, str]:
+    return {} if tenant is None else {"tenant": tenant}
