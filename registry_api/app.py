@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The registry's HTTP application: routers of all slices under ``/api/v1``, guards around them, one OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from core.clock import Clock
+from registry_api.builds import endpoints as builds_endpoints
+from registry_api.deployments import endpoints as deployments_endpoints
+from registry_api.http import operations, problem
+from registry_api.http.body import BodyGuard
+from registry_api.http.context import RequestContext
+from registry_api.http.services import Services
+from registry_api.jobs import endpoints as jobs_endpoints
+from registry_api.models import endpoints as models_endpoints
+from registry_api.models.uploads import endpoints as uploads_endpoints
+from registry_api.promotion import endpoints as promotion_endpoints
+from registry_api.settings import LimitSettings
+from registry_api.tenancy import endpoints as tenancy_endpoints
+
+PREFIX: Final = "/api/v1"
+VERSION: Final = "0.1.0"
+
+_DESCRIPTION: Final = """
+Tenants, API keys, models and their immutable signed versions, stages, jobs, Bento builds and deployments.
+
+Every error has the body `{"error": {code, message, retryable, request_id, details}}`; codes are stable.
+Lists are paged: pass `next_cursor` as `cursor`. Times are RFC 3339 in UTC. Another tenant's resource is 404.
+"""
+_ROUTERS: Final = (
+    tenancy_endpoints.router,
+    models_endpoints.router,
+    uploads_endpoints.router,
+    promotion_endpoints.router,
+    jobs_endpoints.router,
+    builds_endpoints.router,
+    deployments_endpoints.router,
+)
+
+
+def create_app(services: Services, limits: LimitSettings, clock: Clock) -> FastAPI:
+    """The application.
+
+    Args:
+        services: What the routes ask for; see :mod:`registry_api.bootstrap`.
+        limits: Bounds of request bodies.
+        clock: For request times.
+    """
+    app = FastAPI(
+        title="Furoshiki registry",
+        version=VERSION,
+        description=_DESCRIPTION,
+        openapi_url=f"{PREFIX}/openapi.json",
+        docs_url=f"{PREFIX}/docs",
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        generate_unique_id_function=_operation_id,
+        redirect_slashes=False,
+    )
+    app.state.services = services
+    problem.install(app)
+    app.include_router(operations.router)
+    for router in _ROUTERS:
+        app.include_router(router, prefix=PREFIX)
+    app.add_middleware(
+        BodyGuard, max_bytes=limits.json_bytes, max_depth=limits.json_depth, streams=(uploads_endpoints.FILE_ROUTE,)
+    )
+    app.add_middleware(RequestContext, clock=clock, prefix=PREFIX)
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a stored variant to the tar of a Bento: fetch, verify, stage a context, run BentoML in a child process."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from artifacts.keys.interface import KeyProvider
+from artifacts.manifest import FileEntry, Manifest
+from artifacts.signing.verifier import BundleVerifier
+from artifacts.stores.interface import BlobStore
+from core.clock import Clock
+from core.errors import ErrorCode, JobError, SignatureError
+from registry_api.builds.archive import entries
+from registry_api.builds.bundle import fetch_bundle
+from registry_api.builds.context import INSTALLATION, Blueprint
+from registry_api.builds.spec import BuildSpec
+from registry_api.builds.values import Source, bento_name, bento_version
+from registry_api.builds.wheel import WheelCache
+from registry_api.jobs.interface import JobTask
+from registry_api.jobs.process import plain_environment, run_child
+
+MODEL_FOLDER: Final = "src/model"  # of a built Bento
+_SHOWN_LINES: Final = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildOptions:
+    """Where builds work and what they may use."""
+
+    bentoml_home: Path  # BENTOML_HOME; keeps every Bento that was built
+    scratch: Path  # private; contexts live below it while they are built
+    timeout_seconds: float = 1800.0
+    memory_bytes: int = 8 << 30  # address space of the child
+    blueprint: Blueprint = field(default_factory=Blueprint)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packed:
+    """A Bento's archive and what is in it."""
+
+    archive: Path
+    files: tuple[FileEntry, ...]
+
+
+class BentoBuilder:
+    """Builds Bentos.
+
+    Args:
+        store: Where variants are read.
+        keys: Tells whom a tenant trusts.
+        clock: For the validity of signatures.
+        wheels: Makes the SDK's wheel.
+        options: Folders and limits.
+    """
+
+    def __init__(
+        self, store: BlobStore, keys: KeyProvider, clock: Clock, *, wheels: WheelCache, options: BuildOptions
+    ) -> None:
+        self._store = store
+        self._keys = keys
+        self._clock = clock
+        self._wheels = wheels
+        self._options = options
+
+    async def build(self, source: Source, scratch: Path, task: JobTask) -> Packed:
+        """Fetches, verifies, stages and builds below ``scratch``.
+
+        Raises:
+            SignatureError: A ``SIGN_*`` code: the variant does not verify, or the Bento does not hold what was verified.
+            JobError: ``JOB_002`` if BentoML fails; its last lines are in the message.
+        """
+        policy = await asyncio.to_thread(self._keys.policy, source.tenant)
+        context = scratch / "context"
+        task.progress(0.05, "verifying the model")
+        bundle = await fetch_bundle(self._store, BundleVerifier(policy, self._clock), source, context / "model")
+        task.log(f"verified {source.ref} {source.variant} {bundle.digest}, signed by {bundle.key_id}")
+        task.progress(0.2, "staging the build context")
+        wheel = await self._wheels.wheel(task)
+        blueprint = self._options.blueprint
+        await asyncio.to_thread(blueprint.stage, context, tenant=source.tenant, trust=policy.to_bytes(), wheel=wheel)
+        spec = self._spec(source, context, scratch / "bento.tar")
+        task.progress(0.3, f"building {spec.tag}")
+        await self._run_bentoml(spec, scratch, task)
+        files = await asyncio.to_thread(entries, scratch / "bento.tar")
+        check_holds(files, bundle.manifest)
+        return Packed(archive=scratch / "bento.tar", files=files)
+
+    def _spec(self, source: Source, context: Path, archive: Path) -> BuildSpec:
+        blueprint, options = self._options.blueprint, self._options
+        name = bento_name(source.tenant, source.model)
+        labels = {"tenant": source.tenant, "model": source.model, "variant": source.variant, "digest": source.digest}
+        return BuildSpec(
+            context=str(context),
+            service=blueprint.service,
+            name=name,
+            version=bento_version(source.version, source.variant),
+            include=blueprint.include,
+            labels={**labels, "version": str(source.version)},
+            archive=str(archive),
+            lock=str(options.scratch / "locks" / f"{name}.lock"),
+            memory_bytes=options.memory_bytes,
+        )
+
+    async def _run_bentoml(self, spec: BuildSpec, scratch: Path, task: JobTask) -> None:
+        last: deque[str] = deque(maxlen=_SHOWN_LINES)
+
+        def log(line: str) -> None:
+            last.append(line)
+            task.log(line)
+
+        spec.write(scratch / "spec.json")
+        self._options.bentoml_home.mkdir(parents=True, exist_ok=True)
+        env = plain_environment() | {
+            "BENTOML_HOME": str(self._options.bentoml_home),
+            "BENTOML_DO_NOT_TRACK": "True",
+            "PYTHONPATH": str(INSTALLATION),
+        }
+        status = await run_child(
+            [sys.executable, "-m", "registry_api.builds", "build", str(scratch / "spec.json")],
+            job_id=task.job.id,
+            env=env,
+            cwd=scratch,
+            log=log,
+        )
+        if status != 0:
+            raise JobError(
+                ErrorCode.JOB_FAILED, f"bentoml build of {spec.tag} ended with status {status}: " + " | ".join(last)
+            )
+
+
+def check_holds(files: Iterable[FileEntry], bundle: Manifest) -> None:
+    """Checks that the Bento holds the very files that were verified.
+
+    Raises:
+        SignatureError: ``SIGN_004``, naming the first file that is missing or changed.
+    """
+    packed = {entry.path: entry.digest for entry in files}
+    for entry in bundle.files:
+        if packed.get(f"{MODEL_FOLDER}/{entry.path}") != entry.digest:
+            raise SignatureError(
+                ErrorCode.DIGEST_MISMATCH,
+                f"The Bento does not hold the verified {entry.path!r}; the build changed or left out the file.",
+                details={"path": entry.path},
+            )

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The work of a build job: make the Bento, sign it, store it.
+
+Guarantees. Nothing unverified enters a Bento. What is signed is what is in the archive: the manifest is made from the
+tar that is stored, not from BentoML's folder. The build's row learns of its Bento in the transaction that ends the job;
+blobs of an attempt that did not end are content-addressed leftovers nobody refers to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Final
+
+from artifacts.keys.interface import KeyProvider
+from artifacts.manifest import Manifest
+from artifacts.signing.bundle import sign_manifest
+from artifacts.stores.interface import BlobStore
+from core.clock import Clock
+from registry_api.builds.builder import BentoBuilder, BuildOptions, Packed
+from registry_api.builds.repository import BuildRepository
+from registry_api.builds.service import raise_no_build
+from registry_api.builds.transfer import upload, upload_bytes
+from registry_api.builds.values import Bento, Source, bento_name, bento_version
+from registry_api.db.session import Database, Session
+from registry_api.jobs.interface import Apply, Fault, Job, JobKind, JobTask, Outcome
+
+PRODUCER: Final = "furoshiki-registry"
+
+
+class BuildHandler:
+    """Runs build jobs.
+
+    Args:
+        db: Where builds are.
+        store: Where variants are read and Bentos are stored.
+        keys: Signs Bentos and tells whom a tenant trusts.
+        clock: For times of manifests and of validity.
+        builder: Makes Bentos.
+        options: Folders and limits.
+    """
+
+    kind = JobKind.BUILD
+
+    def __init__(
+        self,
+        db: Database,
+        store: BlobStore,
+        keys: KeyProvider,
+        clock: Clock,
+        *,
+        builder: BentoBuilder,
+        options: BuildOptions,
+    ) -> None:
+        self._db = db
+        self._store = store
+        self._keys = keys
+        self._clock = clock
+        self._builder = builder
+        self._options = options
+
+    @property
+    def timeout(self) -> float:
+        """Wall time of one attempt in seconds."""
+        return self._options.timeout_seconds
+
+    async def run(self, task: JobTask) -> Outcome:
+        """Makes, signs and stores the Bento."""
+        build_id = str(task.job.spec["build"])
+        source = await self._source(task.job.tenant, build_id)
+        with self._scratch(task.job) as scratch:
+            packed = await self._builder.build(source, scratch, task)
+            task.progress(0.8, "signing the Bento")
+            bento = await self._sign_and_store(source, packed, task)
+
+        async def apply(session: Session) -> None:
+            await BuildRepository(session, source.tenant).finish(build_id, bento)
+
+        result = {"build": build_id, "tag": bento.tag, "digest": bento.digest, "archive_digest": bento.archive_digest}
+        return Outcome(result=result, apply=apply)
+
+    async def abandon(self, job: Job, _fault: Fault) -> Apply | None:
+        """Removes what attempts left on this machine. The build's row needs nothing: its state is its job's."""
+        await asyncio.to_thread(self._sweep, job)
+        return None
+
+    async def _source(self, tenant: str, build_id: str) -> Source:
+        async with self._db.read() as session:
+            build = await BuildRepository(session, tenant).get(build_id)
+        if build is None:
+            raise_no_build(build_id)
+        return build.source
+
+    async def _sign_and_store(self, source: Source, packed: Packed, task: JobTask) -> Bento:
+        manifest = Manifest(
+            kind="bento",
+            tenant=source.tenant,
+            model=source.model,
+            version=source.version,
+            variant=source.variant,
+            format=source.format,
+            files=packed.files,
+            parent=source.digest,
+            producer=PRODUCER,
+            created_at=self._clock.now(),
+            metadata={},
+        )
+        signer = await asyncio.to_thread(self._keys.signer, source.tenant)
+        signature = await asyncio.to_thread(sign_manifest, manifest, signer)
+        task.progress(0.9, "storing the Bento")
+        await upload_bytes(self._store, source.tenant, manifest.to_bytes())
+        bento = Bento(
+            tag=f"{bento_name(source.tenant, source.model)}:{bento_version(source.version, source.variant)}",
+            size=manifest.size,
+            digest=manifest.digest,
+            signature_digest=await upload_bytes(self._store, source.tenant, signature),
+            archive_digest=await upload(self._store, source.tenant, packed.archive),
+            key_id=signer.key_id,
+        )
+        task.log(f"built {bento.tag} {bento.digest}, {bento.size} bytes, signed by {bento.key_id}")
+        return bento
+
+    @contextmanager
+    def _scratch(self, job: Job) -> Iterator[Path]:
+        self._sweep(job)
+        self._options.scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = Path(mkdtemp(prefix=_prefix(job), dir=self._options.scratch))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _sweep(self, job: Job) -> None:
+        """Removes what an attempt that was killed left behind."""
+        for folder in self._options.scratch.glob(f"{_prefix(job)}*"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _prefix(job: Job) -> str:
+    return f"build-{job.id}-"

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds as the API speaks of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from registry_api.builds.values import Build, BuildState
+from registry_api.http.fields import MAX_VERSION, Incoming, Name, Outgoing, Timestamp
+from registry_api.jobs.schemas import FaultOut
+
+
+class BuildIn(Incoming):
+    """A build to be made."""
+
+    model: Name
+    version: Annotated[int, Field(strict=True, ge=1, le=MAX_VERSION)] | None = Field(
+        default=None, description="Left out: the one in PRODUCTION, else the newest."
+    )
+    variant: Annotated[str, Field(pattern=r"^[a-z0-9._-]+/[a-z0-9._-]+$", max_length=100)] | None = Field(
+        default=None, description="Left out: the one that was uploaded.", examples=["onnx-fp32/cpu"]
+    )
+
+
+class BuildOut(Outgoing):
+    """A build."""
+
+    id: str
+    tenant: str
+    model: str
+    version: int
+    variant: str
+    state: BuildState
+    tag: str | None = Field(description="BentoML's name of the result.", examples=["acme.digits:v3-onnx-fp32-cpu"])
+    size: int | None = Field(description="Bytes of the Bento's files.")
+    digest: str | None = Field(description="Of the Bento's signed manifest.")
+    archive_digest: str | None = Field(description="Of the tar with its files.")
+    key_id: str | None = Field(description="The key that signed it.")
+    job_id: str
+    created_at: Timestamp
+    finished_at: Timestamp | None
+    error: FaultOut | None
+
+    @classmethod
+    def of(cls, build: Build) -> BuildOut:
+        """Shows a build."""
+        bento = build.bento
+        return cls(
+            id=build.id,
+            tenant=build.source.tenant,
+            model=build.source.model,
+            version=build.source.version,
+            variant=build.source.variant,
+            state=build.state,
+            tag=None if bento is None else bento.tag,
+            size=None if bento is None else bento.size,
+            digest=None if bento is None else bento.digest,
+            archive_digest=None if bento is None else bento.archive_digest,
+            key_id=None if bento is None else bento.key_id,
+            job_id=build.job_id,
+            created_at=build.created_at,
+            finished_at=build.finished_at,
+            error=FaultOut.of(build.error),
+        )

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Asks for builds, and finds them and their bytes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import NoReturn
+
+from artifacts.digest import Digest
+from artifacts.manifest import MAX_MANIFEST_BYTES
+from artifacts.signing.bundle import MAX_SIGNATURE_BYTES
+from artifacts.stores.interface import BlobStore
+from core.clock import Clock
+from core.errors import Conflict, ErrorCode, ModelError, NotFound, StoreError
+from registry_api.builds.repository import BuildRepository, new_id
+from registry_api.builds.values import Bento, Build, Source
+from registry_api.db.session import Database
+from registry_api.http.pagination import Listing, PageRequest, listing
+from registry_api.jobs.interface import JobKind, NewJob
+from registry_api.jobs.service import JobService
+from registry_api.models.service import ModelService
+from registry_api.models.values import Version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archive:
+    """A Bento's tar on its way out."""
+
+    digest: Digest
+    size: int  # bytes
+    chunks: AsyncIterator[bytes]
+
+
+class BuildService:
+    """The builds of the caller's tenant; the work itself is :class:`registry_api.builds.handler.BuildHandler`'s."""
+
+    def __init__(self, db: Database, store: BlobStore, clock: Clock, models: ModelService, jobs: JobService) -> None:
+        self._db = db
+        self._store = store
+        self._clock = clock
+        self._models = models
+        self._jobs = jobs
+
+    async def create(self, tenant: str, model: str, *, version: int | None, variant: str | None) -> Build:
+        """Asks for a Bento of one variant.
+
+        Args:
+            tenant: Whose model.
+            model: Its name.
+            version: None: the one in PRODUCTION, else the newest.
+            variant: None: the one that was uploaded.
+
+        Raises:
+            ModelError: ``MODEL_001`` if there is no such version or variant.
+            Overloaded: ``QUOTA_001`` if the tenant has too many jobs that have not ended.
+        """
+        source = _source(await self._models.resolve(tenant, model, version), variant)
+        build_id = new_id()
+        async with self._db.write() as session:
+            job = await self._jobs.enqueue(session, NewJob(tenant=tenant, kind=JobKind.BUILD, spec={"build": build_id}))
+            return await BuildRepository(session, tenant).add(build_id, source, job, now=self._clock.now())
+
+    async def get(self, tenant: str, build_id: str) -> Build:
+        """One build.
+
+        Raises:
+            NotFound: ``BUILD_001`` if the tenant has none of that id.
+        """
+        async with self._db.read() as session:
+            build = await BuildRepository(session, tenant).get(build_id)
+        if build is None:
+            raise_no_build(build_id)
+        return build
+
+    async def page(self, tenant: str, request: PageRequest) -> Listing[Build]:
+        """Builds, newest first."""
+        position = request.position(int)
+        before = None if position is None else position[0]
+        async with self._db.read() as session:
+            rows = await BuildRepository(session, tenant).page(before=before, limit=request.limit + 1)
+        numbered = listing(rows, request, lambda row: (row[0],))
+        return Listing(items=tuple(build for _number, build in numbered.items), next_cursor=numbered.next_cursor)
+
+    async def manifest(self, build: Build) -> bytes:
+        """The bytes of the Bento's signed manifest, checked against their digest.
+
+        Raises:
+            Conflict: ``STATE_001`` if the build has not succeeded.
+        """
+        return await self._store.read(build.source.tenant, finished(build).digest, limit=MAX_MANIFEST_BYTES)
+
+    async def signature(self, build: Build) -> bytes:
+        """The bytes of the manifest's signature, checked against their digest.
+
+        Raises:
+            Conflict: ``STATE_001`` if the build has not succeeded.
+        """
+        return await self._store.read(build.source.tenant, finished(build).signature_digest, limit=MAX_SIGNATURE_BYTES)
+
+    async def archive(self, build: Build) -> Archive:
+        """The Bento's tar, which ``bentoml import`` takes.
+
+        Raises:
+            Conflict: ``STATE_001`` if the build has not succeeded.
+            StoreError: ``STORE_003`` if the store lost it.
+        """
+        tenant, digest = build.source.tenant, finished(build).archive_digest
+        size = await self._store.size(tenant, digest)
+        if size is None:
+            raise StoreError(ErrorCode.BLOB_CORRUPT, f"The archive of build {build.id!r} is lost. Build again.")
+        return Archive(digest=digest, size=size, chunks=self._store.stream(tenant, digest))
+
+
+def finished(build: Build) -> Bento:
+    """The Bento of a build that succeeded.
+
+    Raises:
+        Conflict: ``STATE_001`` if it has not.
+    """
+    if build.bento is None:
+        raise Conflict(
+            ErrorCode.STATE_CONFLICT,
+            f"Build {build.id!r} is {build.state}; its Bento exists once it has succeeded.",
+            details={"build": build.id, "state": build.state},
+        )
+    return build.bento
+
+
+def raise_no_build(build_id: str) -> NoReturn:
+    """Says that the tenant has no such build.
+
+    Raises:
+        NotFound: ``BUILD_001``.
+    """
+    raise NotFound(ErrorCode.BUILD_NOT_FOUND, f"There is no build {build_id[:64]!r}.", details={"build": build_id[:64]})
+
+
+def _source(version: Version, name: str | None) -> Source:
+    variant = version.variant(name)
+    if variant is None:
+        known = ", ".join(repr(each.name) for each in version.variants)
+        raise ModelError(
+            ErrorCode.MODEL_NOT_FOUND,
+            f"Version '{version.tenant}/{version.model}@{version.version}' has no variant {(name or '')[:100]!r}; "
+            f"it has {known}.",
+        )
+    return Source(
+        tenant=version.tenant,
+        model=version.model,
+        version=version.version,
+        variant=variant.name,
+        format=variant.format,
+        digest=variant.digest,
+        signature_digest=variant.signature_digest,
+    )

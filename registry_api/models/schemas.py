@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Models and versions as the API speaks of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from artifacts.manifest import FileEntry
+from core.tensors import TensorSpec
+from registry_api.http.fields import Incoming, Label, Name, Outgoing, Text, Timestamp
+from registry_api.models.values import Model, Stage, Variant, Version
+
+
+class ModelIn(Incoming):
+    """A model to be made."""
+
+    name: Name
+    description: Text = ""
+    tags: Annotated[tuple[Label, ...], Field(max_length=32)] = ()
+
+
+class ModelOut(Outgoing):
+    """A model."""
+
+    tenant: str
+    name: str
+    description: str
+    tags: list[str]
+    latest_version: int | None
+    production_version: int | None
+    created_at: Timestamp
+    updated_at: Timestamp
+
+    @classmethod
+    def of(cls, model: Model) -> ModelOut:
+        """Shows a model."""
+        return cls(
+            tenant=model.tenant,
+            name=model.name,
+            description=model.description,
+            tags=list(model.tags),
+            latest_version=model.latest_version,
+            production_version=model.production_version,
+            created_at=model.created_at,
+            updated_at=model.updated_at,
+        )
+
+
+class FileOut(Outgoing):
+    """One file."""
+
+    path: str
+    size: int = Field(description="Bytes.")
+    digest: str
+
+    @classmethod
+    def of(cls, entry: FileEntry) -> FileOut:
+        """Shows a file."""
+        return cls(path=entry.path, size=entry.size, digest=entry.digest)
+
+
+class TensorOut(Outgoing):
+    """One input or output; -1 in `shape` is a dimension of any size."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+
+    @classmethod
+    def of(cls, spec: TensorSpec) -> TensorOut:
+        """Shows a tensor."""
+        return cls(name=spec.name, datatype=spec.dtype.oip, shape=list(spec.shape))
+
+
+class VariantOut(Outgoing):
+    """One executable form of a version."""
+
+    name: str = Field(examples=["onnx-fp32/cpu"])
+    format: str
+    precision: str
+    device: str
+    digest: str = Field(description="Of its manifest.")
+    key_id: str = Field(description="The key that signed it.")
+    size: int = Field(description="Bytes of its files.")
+    source: bool = Field(description="Whether it is what was uploaded.")
+
+    @classmethod
+    def of(cls, variant: Variant) -> VariantOut:
+        """Shows a variant."""
+        return cls(
+            name=variant.name,
+            format=variant.format,
+            precision=variant.precision,
+            device=variant.device,
+            digest=variant.digest,
+            key_id=variant.key_id,
+            size=variant.size,
+            source=variant.source,
+        )
+
+
+class VersionOut(Outgoing):
+    """One registered version."""
+
+    tenant: str
+    model: str
+    version: int
+    stage: Stage
+    format: str
+    digest: str = Field(description="Of its manifest.")
+    key_id: str = Field(description="The key that signed it.")
+    size: int = Field(description="Bytes of its files.")
+    files: list[FileOut]
+    inputs: list[TensorOut]
+    outputs: list[TensorOut]
+    metadata: dict[str, str]
+    created_at: Timestamp
+    created_by: str = Field(description="Name of the API key that registered it.")
+    variants: list[VariantOut]
+
+    @classmethod
+    def of(cls, version: Version) -> VersionOut:
+        """Shows a version."""
+        return cls(
+            tenant=version.tenant,
+            model=version.model,
+            version=version.version,
+            stage=version.stage,
+            format=version.format,
+            digest=version.digest,
+            key_id=version.key_id,
+            size=version.size,
+            files=[FileOut.of(entry) for entry in version.files],
+            inputs=[TensorOut.of(spec) for spec in version.inputs],
+            outputs=[TensorOut.of(spec) for spec in version.outputs],
+            metadata=dict(version.metadata),
+            created_at=version.created_at,
+            created_by=version.created_by,
+            variants=[VariantOut.of(variant) for variant in version.variants],
+        )

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Makes models, and finds models, versions and their bytes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import NoReturn
+
+from artifacts.digest import Digest
+from artifacts.manifest import MAX_MANIFEST_BYTES
+from artifacts.signing.bundle import MAX_SIGNATURE_BYTES
+from artifacts.stores.interface import BlobStore
+from core.clock import Clock
+from core.errors import Conflict, ErrorCode, ModelError, NotFound, StoreError
+from registry_api.db.session import Database
+from registry_api.http.pagination import Listing, PageRequest
+from registry_api.models.repository import ModelRepository, VersionRepository
+from registry_api.models.values import Model, Version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """Stored bytes on their way out."""
+
+    digest: Digest
+    size: int
+    chunks: AsyncIterator[bytes]
+
+
+class ModelService:
+    """The models of the caller's tenant."""
+
+    def __init__(self, db: Database, store: BlobStore, clock: Clock) -> None:
+        self._db = db
+        self._store = store
+        self._clock = clock
+
+    async def create(self, tenant: str, name: str, *, description: str = "", tags: tuple[str, ...] = ()) -> Model:
+        """Makes a model without versions.
+
+        Raises:
+            Conflict: ``MODEL_004`` if the name is taken.
+        """
+        now = self._clock.now()
+        model = Model(
+            tenant=tenant,
+            name=name,
+            description=description,
+            tags=tags,
+            latest_version=None,
+            production_version=None,
+            created_at=now,
+            updated_at=now,
+        )
+        async with self._db.write() as session:
+            if not await ModelRepository(session, tenant).add(model):
+                raise Conflict(ErrorCode.MODEL_EXISTS, f"Model '{tenant}/{name}' exists already.")
+        return model
+
+    async def get(self, tenant: str, name: str) -> Model:
+        """One model.
+
+        Raises:
+            ModelError: ``MODEL_001`` if the tenant has none of that name.
+        """
+        async with self._db.read() as session:
+            model = await ModelRepository(session, tenant).get(name)
+        if model is None:
+            raise_no_model(tenant, name)
+        return model
+
+    async def page(self, tenant: str, request: PageRequest) -> Listing[Model]:
+        """Models by name."""
+        async with self._db.read() as session:
+            return await ModelRepository(session, tenant).page(request)
+
+    async def versions(self, tenant: str, name: str, request: PageRequest) -> Listing[Version]:
+        """Versions of a model, newest first.
+
+        Raises:
+            ModelError: ``MODEL_001`` if the tenant has no such model.
+        """
+        async with self._db.read() as session:
+            if await ModelRepository(session, tenant).get(name) is None:
+                raise_no_model(tenant, name)
+            return await VersionRepository(session, tenant).page(name, request)
+
+    async def version(self, tenant: str, name: str, version: int) -> Version:
+        """One version.
+
+        Raises:
+            ModelError: ``MODEL_001`` if the tenant has no such version.
+        """
+        async with self._db.read() as session:
+            found = await VersionRepository(session, tenant).get(name, version)
+        if found is None:
+            raise_no_model(tenant, f"{name}@{version}")
+        return found
+
+    async def resolve(self, tenant: str, name: str, version: int | None = None) -> Version:
+        """The version a caller means: the one named, else the one in PRODUCTION, else the newest.
+
+        Raises:
+            ModelError: ``MODEL_001`` if there is none.
+        """
+        if version is not None:
+            return await self.version(tenant, name, version)
+        async with self._db.read() as session:
+            versions = VersionRepository(session, tenant)
+            found = await versions.in_production(name) or await versions.newest(name)
+        if found is None:
+            raise_no_model(tenant, name, "with a version")
+        return found
+
+    async def manifest(self, version: Version) -> bytes:
+        """The signed manifest's bytes, checked against their digest."""
+        return await self._store.read(version.tenant, version.digest, limit=MAX_MANIFEST_BYTES)
+
+    async def signature(self, version: Version) -> bytes:
+        """The signature bundle's bytes, checked against their digest."""
+        return await self._store.read(version.tenant, version.signature_digest, limit=MAX_SIGNATURE_BYTES)
+
+    async def content(self, version: Version, path: str) -> Content:
+        """One file of a version.
+
+        Raises:
+            NotFound: ``STORE_002`` if the version has no such file.
+            StoreError: ``STORE_003`` if the store lost it.
+        """
+        entry = version.file(path)
+        if entry is None:
+            raise NotFound(
+                ErrorCode.BLOB_NOT_FOUND,
+                f"Version '{version.tenant}/{version.model}@{version.version}' has no file {path[:200]!r}.",
+            )
+        if await self._store.size(version.tenant, entry.digest) != entry.size:
+            raise StoreError(ErrorCode.BLOB_CORRUPT, f"The stored file {path!r} is lost or damaged. Tell the operator.")
+        return Content(digest=entry.digest, size=entry.size, chunks=self._store.stream(version.tenant, entry.digest))
+
+
+def raise_no_model(tenant: str, name: str, having: str = "") -> NoReturn:
+    """Says that the tenant has no such model or version.
+
+    Raises:
+        ModelError: ``MODEL_001``.
+    """
+    message = f"There is no model '{tenant}/{name}'" + (f" {having}." if having else ".")
+    raise ModelError(ErrorCode.MODEL_NOT_FOUND, message)

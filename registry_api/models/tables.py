@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables of models, versions and variants. Each row carries its tenant."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from registry_api.db.columns import Json, RowId
+from registry_api.db.engine import Base
+
+
+class ModelRow(Base):
+    """One model; ``last_version`` is the newest version's number, 0 before the first."""
+
+    __tablename__ = "models"
+    __table_args__ = (UniqueConstraint("tenant", "name"),)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    tenant: Mapped[str] = mapped_column(ForeignKey("tenants.name"))
+    name: Mapped[str] = mapped_column(String(63))
+    description: Mapped[str] = mapped_column(Text)
+    tags: Mapped[list[str]] = mapped_column(Json)
+    last_version: Mapped[int] = mapped_column(BigInteger, default=0)
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class VersionRow(Base):
+    """One version. The partial index allows one PRODUCTION per model."""
+
+    __tablename__ = "versions"
+    __table_args__ = (
+        UniqueConstraint("model_id", "version"),
+        CheckConstraint("stage IN ('DEVELOPMENT', 'STAGING', 'PRODUCTION', 'DEPRECATED')", name="stage"),
+        Index(
+            "uq_versions_production",
+            "model_id",
+            unique=True,
+            sqlite_where=text("stage = 'PRODUCTION'"),
+            postgresql_where=text("stage = 'PRODUCTION'"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    tenant: Mapped[str] = mapped_column(ForeignKey("tenants.name"), index=True)
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
+    version: Mapped[int] = mapped_column(BigInteger)
+    stage: Mapped[str] = mapped_column(String(16))
+    format: Mapped[str] = mapped_column(String(32))
+    digest: Mapped[str] = mapped_column(String(71))
+    signature_digest: Mapped[str] = mapped_column(String(71))
+    key_id: Mapped[str] = mapped_column(String(64))
+    size: Mapped[int] = mapped_column(BigInteger)
+    inputs: Mapped[list[dict[str, Any]]] = mapped_column(Json)
+    outputs: Mapped[list[dict[str, Any]]] = mapped_column(Json)
+    labels: Mapped[dict[str, str]] = mapped_column("metadata", Json)
+    created_at: Mapped[datetime]
+    created_by: Mapped[str] = mapped_column(String(200))
+    created_by_key: Mapped[str] = mapped_column(String(64))
+
+    files: Mapped[list[VersionFileRow]] = relationship(order_by="VersionFileRow.position", lazy="raise")
+    variants: Mapped[list[VariantRow]] = relationship(order_by="VariantRow.id", lazy="raise")
+
+
+class VersionFileRow(Base):
+    """One file of a version, in the manifest's order."""
+
+    __tablename__ = "version_files"
+    __table_args__ = (Index(None, "tenant", "digest"),)
+
+    version_id: Mapped[int] = mapped_column(ForeignKey("versions.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    tenant: Mapped[str] = mapped_column(ForeignKey("tenants.name"))
+    path: Mapped[str] = mapped_column(String(1024))
+    size: Mapped[int] = mapped_column(BigInteger)
+    digest: Mapped[str] = mapped_column(String(71))
+
+
+class VariantRow(Base):
+    """One signed variant of a version."""
+
+    __tablename__ = "variants"
+    __table_args__ = (UniqueConstraint("version_id", "name"),)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    tenant: Mapped[str] = mapped_column(ForeignKey("tenants.name"), index=True)
+    version_id: Mapped[int] = mapped_column(ForeignKey("versions.id"))
+    name: Mapped[str] = mapped_column(String(100))
+    format: Mapped[str] = mapped_column(String(32))
+    precision: Mapped[str] = mapped_column(String(32))
+    device: Mapped[str] = mapped_column(String(32))
+    digest: Mapped[str] = mapped_column(String(71))
+    signature_digest: Mapped[str] = mapped_column(String(71))
+    key_id: Mapped[str] = mapped_column(String(64))
+    size: Mapped[int] = mapped_column(BigInteger)
+    source: Mapped[bool]
+    created_at: Mapped[datetime]

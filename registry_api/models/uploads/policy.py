@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may be uploaded. Pure: it looks at the declaration, not at bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Final
+
+from artifacts.manifest import FileEntry
+from artifacts.paths import check_distinct
+from core.errors import ErrorCode, InvalidRequest
+
+MODEL_SUFFIX: Final = {"onnx": ".onnx"}
+"""The formats that can be registered, and how the name of their one model file ends."""
+
+
+def check_files(files: Sequence[FileEntry], *, format: str, max_files: int, max_bytes: int) -> None:  # noqa: A002
+    """Checks a declared file list.
+
+    Args:
+        files: Entries whose paths and digests are well formed.
+        format: A key of :data:`MODEL_SUFFIX`.
+        max_files: The most files of one upload.
+        max_bytes: The most bytes of one file.
+
+    Raises:
+        InvalidRequest: ``VALID_003`` over a limit, ``VALID_002`` unless exactly one file is the model.
+        SignatureError: ``SIGN_007`` if two paths are the same file on some system.
+    """
+    if not 0 < len(files) <= max_files:
+        raise InvalidRequest(ErrorCode.TOO_LARGE, f"The upload declares {len(files)} files; expected 1 to {max_files}.")
+    large = next((entry for entry in files if entry.size > max_bytes), None)
+    if large is not None:
+        raise InvalidRequest(
+            ErrorCode.TOO_LARGE, f"File {large.path!r} has {large.size} bytes; the limit is {max_bytes}."
+        )
+    check_distinct(entry.path for entry in files)
+    model_file(files, format=format)
+
+
+def model_file(files: Sequence[FileEntry], *, format: str) -> FileEntry:  # noqa: A002
+    """The one file that is the model; all others accompany it.
+
+    Raises:
+        InvalidRequest: ``VALID_002`` if there is none or more than one.
+    """
+    suffix = MODEL_SUFFIX[format]
+    found = [entry for entry in files if PurePosixPath(entry.path).suffix.lower() == suffix]
+    if len(found) != 1:
+        raise InvalidRequest(
+            ErrorCode.INVALID_FIELD,
+            f"The upload declares {len(found)} files ending in '{suffix}'; format {format!r} has exactly one.",
+            details={"field": "files", "found": [entry.path for entry in found[:20]]},
+        )
+    return found[0]

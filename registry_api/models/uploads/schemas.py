@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Uploads as the API speaks of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from artifacts.manifest import FileEntry
+from registry_api.http.fields import Digest, Incoming, Label, Outgoing, Size, Text, Timestamp
+from registry_api.models.uploads.values import NewUpload, Progress, UploadState
+
+
+class FileIn(Incoming):
+    """One file to be sent."""
+
+    path: str = Field(min_length=1, max_length=1024, description="Relative POSIX path.", examples=["model.onnx"])
+    size: Size
+    digest: Digest
+
+
+class UploadIn(Incoming):
+    """A declared set of files. Exactly one is the model (its name ends in `.onnx`); the others accompany it."""
+
+    format: Literal["onnx"] = "onnx"
+    files: Annotated[list[FileIn], Field(min_length=1)]
+    metadata: Annotated[dict[Label, Text], Field(max_length=64)] = {}  # noqa: RUF012 - pydantic copies it
+
+    def wanted(self, model: str) -> NewUpload:
+        """The request as a value.
+
+        Raises:
+            SignatureError: ``SIGN_007`` if a path cannot be part of a bundle.
+        """
+        files = tuple(FileEntry(path=file.path, size=file.size, digest=file.digest) for file in self.files)
+        return NewUpload(model=model, format=self.format, files=files, metadata=self.metadata)
+
+
+class UploadFileOut(Outgoing):
+    """One declared file."""
+
+    path: str
+    size: int = Field(description="Bytes.")
+    digest: str
+    received: bool = Field(description="Whether its bytes are in the store; if so it need not be sent.")
+
+    @classmethod
+    def of(cls, entry: FileEntry, *, received: bool) -> UploadFileOut:
+        """Shows a file."""
+        return cls(path=entry.path, size=entry.size, digest=entry.digest, received=received)
+
+
+class UploadOut(Outgoing):
+    """An upload and how far it is."""
+
+    id: str
+    model: str
+    state: UploadState
+    format: str
+    version: int | None = Field(description="The version it became; null until it is completed.")
+    created_at: Timestamp
+    expires_at: Timestamp
+    files: list[UploadFileOut]
+
+    @classmethod
+    def of(cls, progress: Progress) -> UploadOut:
+        """Shows an upload."""
+        upload = progress.upload
+        return cls(
+            id=upload.id,
+            model=upload.model,
+            state=upload.state,
+            format=upload.format,
+            version=upload.version,
+            created_at=upload.created_at,
+            expires_at=upload.expires_at,
+            files=[UploadFileOut.of(entry, received=entry.path in progress.received) for entry in upload.files],
+        )

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Uploads as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from artifacts.manifest import FileEntry
+
+
+class UploadState(StrEnum):
+    """Where an upload stands; the comment on each line is its meaning."""
+
+    OPEN = "open"  # files may be sent
+    COMPLETED = "completed"  # it became a version
+    ABORTED = "aborted"  # given up by its owner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewUpload:
+    """What a caller wants to send."""
+
+    model: str
+    format: str
+    files: tuple[FileEntry, ...]
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A declared set of files on its way to become a version. Which of them arrived, the blob store knows."""
+
+    id: str
+    tenant: str
+    model: str
+    format: str
+    files: tuple[FileEntry, ...]
+    metadata: Mapping[str, str]
+    state: UploadState
+    version: int | None  # None until it is completed
+    created_at: datetime
+    expires_at: datetime  # an open upload is gone then
+
+    def file(self, path: str) -> FileEntry | None:
+        """The file declared at ``path``; None if there is none."""
+        return next((entry for entry in self.files if entry.path == path), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """An upload and the paths whose bytes are in the store."""
+
+    upload: Upload
+    received: frozenset[str]
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Paths still to be sent, in the order they were declared."""
+        return tuple(entry.path for entry in self.upload.files if entry.path not in self.received)

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which moves between stages exist, and who may make them. Pure: one table and two checks."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from core.errors import Conflict, ErrorCode
+from registry_api.http.auth import Principal, Scope, check_scope
+from registry_api.models.values import Stage
+
+TRANSITIONS: Final[dict[Stage, frozenset[Stage]]] = {
+    Stage.DEVELOPMENT: frozenset({Stage.STAGING, Stage.DEPRECATED}),
+    Stage.STAGING: frozenset({Stage.DEVELOPMENT, Stage.PRODUCTION, Stage.DEPRECATED}),
+    Stage.PRODUCTION: frozenset({Stage.STAGING, Stage.DEPRECATED}),
+    Stage.DEPRECATED: frozenset({Stage.STAGING}),
+}
+"""From each stage, where a version may go. Nothing enters PRODUCTION without having been in STAGING."""
+
+REPLACED: Final = Stage.STAGING
+"""Where a version goes that another one replaces in PRODUCTION: promoting it again is the way back."""
+
+
+def check_transition(before: Stage, after: Stage) -> None:
+    """Checks that the table allows the move.
+
+    Raises:
+        Conflict: ``STATE_001``, naming the moves that are allowed.
+    """
+    allowed = sorted(TRANSITIONS[before])
+    if after not in allowed:
+        raise Conflict(
+            ErrorCode.STATE_CONFLICT,
+            f"A version in {before} cannot go to {after}; from here it can go to {', '.join(allowed)}.",
+            details={"stage": before, "allowed": list(allowed)},
+        )
+
+
+def check_actor(principal: Principal, before: Stage, after: Stage) -> None:
+    """Checks that the caller may make the move: what touches production needs ``deploy``, the rest ``push``.
+
+    Raises:
+        AuthError: ``AUTH_003`` if it may not.
+    """
+    check_scope(principal, Scope.DEPLOY if Stage.PRODUCTION in (before, after) else Scope.PUSH)

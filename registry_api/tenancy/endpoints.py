@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Routes of tenants, keys, the caller and the trust policy."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Final, TypeAlias
+
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
+
+from artifacts.keys.interface import KeyProvider
+from core.errors import ErrorCode as E
+from registry_api.http.auth import Caller, PlatformAdmin
+from registry_api.http.fields import IdPath, Name, NamePath
+from registry_api.http.pagination import Page, Paging
+from registry_api.http.problem import problems
+from registry_api.http.services import provided
+from registry_api.tenancy.schemas import KeyIn, KeyOut, MintedKeyOut, TenantIn, TenantOut, TrustOut, WhoAmI
+from registry_api.tenancy.service import KeyService, TenantService
+from registry_api.tenancy.values import NewKey
+
+Tenants: TypeAlias = Annotated[TenantService, provided(TenantService)]
+Keys: TypeAlias = Annotated[KeyService, provided(KeyService)]
+Signing: TypeAlias = Annotated[KeyProvider, provided(KeyProvider)]
+OfTenant: TypeAlias = Annotated[Name | None, Query(description="Another tenant than your own; needs `platform-admin`.")]
+
+router: Final = APIRouter()
+
+
+@router.get("/whoami", tags=["keys"], summary="Who the credential says you are", responses=problems())
+async def whoami(caller: Caller) -> WhoAmI:
+    return WhoAmI.of(caller)
+
+
+@router.post(
+    "/tenants",
+    tags=["tenants"],
+    status_code=201,
+    summary="Make a tenant",
+    responses=problems(E.RESOURCE_EXISTS),
+)
+async def create_tenant(_caller: PlatformAdmin, body: TenantIn, tenants: Tenants) -> TenantOut:
+    return TenantOut.of(await tenants.create(body.name, body.display_name))
+
+
+@router.get("/tenants", tags=["tenants"], summary="List tenants by name", responses=problems())
+async def list_tenants(_caller: PlatformAdmin, paging: Paging, tenants: Tenants) -> Page[TenantOut]:
+    return (await tenants.page(paging)).page(TenantOut.of)
+
+
+@router.get("/tenants/{tenant}", tags=["tenants"], summary="Get a tenant", responses=problems(E.TENANT_NOT_FOUND))
+async def get_tenant(_caller: PlatformAdmin, tenant: NamePath, tenants: Tenants) -> TenantOut:
+    return TenantOut.of(await tenants.get(tenant))
+
+
+@router.post(
+    "/keys",
+    tags=["keys"],
+    status_code=201,
+    summary="Make an API key",
+    description="The plaintext is in this response and nowhere else.",
+    responses=problems(E.TENANT_NOT_FOUND),
+)
+async def create_key(caller: Caller, body: KeyIn, keys: Keys) -> MintedKeyOut:
+    wanted = NewKey(
+        tenant=body.tenant or caller.tenant,
+        name=body.name,
+        scopes=frozenset(body.scopes),
+        expires_at=body.expires_at,
+    )
+    return MintedKeyOut.minted(await keys.create(caller, wanted))
+
+
+@router.get("/keys", tags=["keys"], summary="List API keys in force", responses=problems())
+async def list_keys(caller: Caller, paging: Paging, keys: Keys, tenant: OfTenant = None) -> Page[KeyOut]:
+    return (await keys.page(caller, tenant, paging)).page(KeyOut.of)
+
+
+@router.delete(
+    "/keys/{key}", tags=["keys"], status_code=204, summary="Revoke an API key", responses=problems(E.KEY_NOT_FOUND)
+)
+async def revoke_key(caller: Caller, key: IdPath, keys: Keys, tenant: OfTenant = None) -> None:
+    await keys.revoke(caller, tenant, key)
+
+
+@router.get(
+    "/trust",
+    tags=["keys"],
+    summary="Whose signatures the tenant trusts",
+    response_class=Response,
+    responses={200: {"model": TrustOut, "description": "The tenant's trust policy."}, **problems(E.TENANT_NOT_FOUND)},
+)
+async def get_trust(caller: Caller, signing: Signing, tenants: Tenants) -> Response:
+    await tenants.get(caller.tenant)  # a service may act for any name; no key is made for one that is no tenant
+    policy = await asyncio.to_thread(signing.policy, caller.tenant)
+    return Response(policy.to_bytes(), media_type="application/json")

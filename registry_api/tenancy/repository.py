@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads and writes tenants and keys.
+
+Two lookups cross tenants, because they come before a tenant is known or stand above all of them: the one by key id when a
+credential is checked, and the list of tenants for the platform's administrators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+
+from registry_api.db.session import Session
+from registry_api.http.auth import Scope
+from registry_api.http.pagination import Listing, PageRequest, listing
+from registry_api.tenancy.tables import ApiKeyRow, TenantRow
+from registry_api.tenancy.values import ApiKey, Tenant
+
+
+class TenantRepository:
+    """All tenants; only platform administrators and the first start use it."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def add(self, tenant: Tenant) -> bool:
+        """Writes a tenant; False if the name is taken."""
+        try:
+            async with self._session.begin_nested():
+                self._session.add(
+                    TenantRow(name=tenant.name, display_name=tenant.display_name, created_at=tenant.created_at)
+                )
+        except IntegrityError:
+            return False
+        return True
+
+    async def get(self, name: str) -> Tenant | None:
+        """The tenant of that name."""
+        row = await self._session.get(TenantRow, name)
+        return None if row is None else _tenant(row)
+
+    async def page(self, request: PageRequest) -> Listing[Tenant]:
+        """Tenants by name."""
+        query = select(TenantRow).order_by(TenantRow.name).limit(request.limit + 1)
+        if (after := request.position(str)) is not None:
+            query = query.where(TenantRow.name > after[0])
+        rows = (await self._session.scalars(query)).all()
+        return listing([_tenant(row) for row in rows], request, lambda tenant: (tenant.name,))
+
+
+class KeyRepository:
+    """The keys of one tenant."""
+
+    def __init__(self, session: Session, tenant: str) -> None:
+        self._session = session
+        self._tenant = tenant
+
+    def add(self, key: ApiKey, secret_hash: str) -> None:
+        """Writes a key; it must belong to this tenant."""
+        assert key.tenant == self._tenant
+        self._session.add(
+            ApiKeyRow(
+                id=key.id,
+                tenant=key.tenant,
+                name=key.name,
+                scopes=sorted(key.scopes),
+                secret_hash=secret_hash,
+                created_at=key.created_at,
+                created_by=key.created_by,
+                expires_at=key.expires_at,
+                revoked_at=key.revoked_at,
+            )
+        )
+
+    async def page(self, request: PageRequest) -> Listing[ApiKey]:
+        """Keys that were not revoked, by id."""
+        query = select(ApiKeyRow).where(ApiKeyRow.tenant == self._tenant, ApiKeyRow.revoked_at.is_(None))
+        if (after := request.position(str)) is not None:
+            query = query.where(ApiKeyRow.id > after[0])
+        rows: Sequence[ApiKeyRow] = (
+            await self._session.scalars(query.order_by(ApiKeyRow.id).limit(request.limit + 1))
+        ).all()
+        return listing([_key(row) for row in rows], request, lambda key: (key.id,))
+
+    async def revoke(self, key_id: str, at: datetime) -> bool:
+        """Revokes a key; False if this tenant has no such key in force."""
+        revoked = await self._session.scalar(
+            update(ApiKeyRow)
+            .where(ApiKeyRow.tenant == self._tenant, ApiKeyRow.id == key_id, ApiKeyRow.revoked_at.is_(None))
+            .values(revoked_at=at)
+            .returning(ApiKeyRow.id)
+        )
+        return revoked is not None
+
+    async def first_key(self, name: str) -> ApiKey | None:
+        """The key of that name made at the first start, revoked or not; None if there never was one."""
+        query = select(ApiKeyRow).where(
+            ApiKeyRow.tenant == self._tenant, ApiKeyRow.created_by.is_(None), ApiKeyRow.name == name
+        )
+        row = (await self._session.scalars(query.limit(1))).one_or_none()
+        return None if row is None else _key(row)
+
+
+async def find_credential(session: Session, key_id: str) -> tuple[ApiKey, str] | None:
+    """The key of any tenant with that id, and the hash of its secret. For authentication only."""
+    row = await session.get(ApiKeyRow, key_id)
+    return None if row is None else (_key(row), row.secret_hash)
+
+
+def _tenant(row: TenantRow) -> Tenant:
+    return Tenant(name=row.name, display_name=row.display_name, created_at=row.created_at)
+
+
+def _key(row: ApiKeyRow) -> ApiKey:
+    return ApiKey(
+        id=row.id,
+        tenant=row.tenant,
+        name=row.name,
+        scopes=frozenset(Scope(scope) for scope in row.scopes),
+        created_at=row.created_at,
+        created_by=row.created_by,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+    )

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tenants and keys as values. A key's secret is in none of them but :class:`MintedKey`, which exists once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from registry_api.http.auth import Scope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tenant:
+    """The isolation unit."""
+
+    name: str
+    display_name: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """A key as stored: what it may do, never what it is."""
+
+    id: str
+    tenant: str
+    name: str
+    scopes: frozenset[Scope]
+    created_at: datetime
+    created_by: str | None  # id of the key that asked for it; None: made at the first start
+    expires_at: datetime | None  # None: does not expire
+    revoked_at: datetime | None  # None: not revoked
+
+    def usable(self, now: datetime) -> bool:
+        """Whether the key opens anything at ``now``."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MintedKey:
+    """A new key and its only plaintext."""
+
+    key: ApiKey
+    plaintext: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewKey:
+    """What a caller asks for."""
+
+    tenant: str
+    name: str
+    scopes: frozenset[Scope]
+    expires_at: datetime | None = None  # None: does not expire

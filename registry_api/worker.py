@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The worker process: takes jobs, runs the handler of their kind, watches over what it deployed.
+
+The only place that knows which handler does which kind of job. Any number of workers may share a database; SIGTERM and
+SIGINT let running jobs end or give them back, and leave deployments running.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from uuid import uuid4
+
+from prometheus_client import start_http_server
+
+from registry_api.bootstrap import Platform, open_platform
+from registry_api.builds.builder import BentoBuilder, BuildOptions
+from registry_api.builds.context import INSTALLATION
+from registry_api.builds.handler import BuildHandler
+from registry_api.builds.wheel import WheelCache
+from registry_api.deployments.credentials import ProbeKeys
+from registry_api.deployments.deploying import DeployHandler, DeployOptions
+from registry_api.deployments.process import LOOPBACK, ProcessOptions, ProcessTarget
+from registry_api.deployments.starting import Starter
+from registry_api.deployments.stopping import StopHandler
+from registry_api.deployments.watch import DeploymentWatch
+from registry_api.jobs.interface import JobHandler
+from registry_api.jobs.lease import LeasePolicy
+from registry_api.jobs.queue import JobQueue
+from registry_api.jobs.service import JobService
+from registry_api.jobs.worker import Worker
+from registry_api.settings import Settings
+from registry_api.tenancy.authenticator import KeyAuthenticator
+from registry_api.tenancy.service import KeyService
+from registry_api.worker_settings import WorkerSettings
+
+_ANY_ADDRESS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, never bound
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workplace:
+    """The parts of a worker."""
+
+    worker: Worker
+    watch: DeploymentWatch
+
+
+async def run(settings: Settings) -> None:
+    """Works until SIGINT or SIGTERM.
+
+    Raises:
+        InitError: ``INIT_*`` if the worker cannot start as configured.
+    """
+    own = WorkerSettings.read()
+    async with open_platform(settings) as platform:
+        if own.worker.metrics_port is not None:
+            start_http_server(own.worker.metrics_port, addr=LOOPBACK)
+        place = assemble(platform, own)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, place.worker.stop)
+        watching = asyncio.create_task(place.watch.run(every=own.deployments.watch_seconds))
+        try:
+            await place.worker.run()
+        finally:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+
+
+def assemble(platform: Platform, own: WorkerSettings) -> Workplace:
+    """A worker on an open platform."""
+    jobs = platform.settings.jobs
+    policy = LeasePolicy(
+        seconds=jobs.lease_seconds,
+        heartbeat_seconds=jobs.heartbeat_seconds,
+        max_attempts=jobs.max_attempts,
+        log_bytes=jobs.log_bytes,
+    )
+    owner = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
+    target = ProcessTarget(_process_options(platform.settings, own))
+    handlers = _handlers(platform, own, target)
+    worker = Worker(
+        JobQueue(platform.db, platform.clock, policy, owner=owner),
+        {handler.kind: handler for handler in handlers},
+        platform.clock,
+        slots=own.worker.slots,
+        poll_seconds=jobs.poll_seconds,
+        drain_seconds=own.worker.drain_seconds,
+    )
+    watch = DeploymentWatch(
+        platform.db,
+        platform.clock,
+        target=target,
+        folder=platform.settings.deployments_dir,
+        host=socket.gethostname(),
+    )
+    return Workplace(worker=worker, watch=watch)
+
+
+def _handlers(platform: Platform, own: WorkerSettings, target: ProcessTarget) -> tuple[JobHandler, ...]:
+    settings, db, clock = platform.settings, platform.db, platform.clock
+    keys = KeyService(db, clock, KeyAuthenticator(db, clock, cache_seconds=0))
+    deploying = DeployHandler(
+        db,
+        platform.store,
+        platform.keys,
+        clock,
+        starter=Starter(target, ProbeKeys(keys, clock), ready_seconds=own.deployments.ready_seconds),
+        target=target,
+        options=DeployOptions(folder=settings.deployments_dir, timeout_seconds=own.deployments.timeout_seconds),
+    )
+    stopping = StopHandler(
+        db,
+        clock,
+        jobs=JobService(db, clock, max_attempts=settings.jobs.max_attempts, queued=settings.jobs.queued),
+        target=target,
+        folder=settings.deployments_dir,
+        host=socket.gethostname(),
+        timeout=own.deployments.timeout_seconds,
+    )
+    return _build_handler(platform, own), deploying, stopping
+
+
+def _build_handler(platform: Platform, own: WorkerSettings) -> BuildHandler:
+    settings = platform.settings
+    options = BuildOptions(
+        bentoml_home=settings.bentoml_home,
+        scratch=settings.scratch_dir / "builds",
+        timeout_seconds=own.builds.timeout_seconds,
+        memory_bytes=own.builds.memory_bytes,
+    )
+    wheels = WheelCache(INSTALLATION / "sdk", settings.home.resolve() / "wheels")
+    builder = BentoBuilder(platform.store, platform.keys, platform.clock, wheels=wheels, options=options)
+    return BuildHandler(platform.db, platform.store, platform.keys, platform.clock, builder=builder, options=options)
+
+
+def _process_options(settings: Settings, own: WorkerSettings) -> ProcessOptions:
+    http = settings.http
+    host = LOOPBACK if http.host in _ANY_ADDRESS else http.host
+    shown = f"[{host}]" if ":" in host else host
+    return ProcessOptions(
+        trust_dir=settings.keys_dir / "trust",
+        registry_url=own.deployments.registry_url or f"http://{shown}:{http.port}",
+        grace_seconds=own.deployments.grace_seconds,
+    )

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What only the worker reads, beside :mod:`registry_api.settings`. Times are seconds."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from core.settings import Settings as CoreSettings
+from registry_api.settings import GIB, PositiveFloat, PositiveInt, Section
+
+
+class WorkSettings(Section):
+    """The worker process: ``FUROSHIKI_WORKER__*``."""
+
+    slots: PositiveInt = 2  # jobs run at once
+    drain_seconds: PositiveFloat = 5.0  # how long running jobs may take to end at a stop, before they are given back
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] | None = None  # on loopback; None: no metrics are served
+
+
+class BuildSettings(Section):
+    """Build jobs: ``FUROSHIKI_BUILDS__*``."""
+
+    timeout_seconds: PositiveFloat = 1800.0
+    memory_bytes: PositiveInt = 8 * GIB  # address space of the child process
+
+
+class DeploymentSettings(Section):
+    """Deploy and stop jobs, and the watch over what runs: ``FUROSHIKI_DEPLOYMENTS__*``."""
+
+    timeout_seconds: PositiveFloat = 600.0  # of a whole job
+    ready_seconds: PositiveFloat = 120.0  # from the start of a process to its first answer
+    grace_seconds: PositiveFloat = 10.0  # from SIGTERM to SIGKILL
+    watch_seconds: PositiveFloat = 5.0  # between two looks for processes that are gone
+    registry_url: str | None = None  # where deployments check keys; None: the address this registry listens on
+
+
+class WorkerSettings(CoreSettings):
+    """Everything only the worker reads."""
+
+    worker: WorkSettings = WorkSettings()
+    builds: BuildSettings = BuildSettings()
+    deployments: DeploymentSettings = DeploymentSettings()

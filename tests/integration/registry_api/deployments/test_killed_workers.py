@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A registry and workers as real processes, with workers killed in the middle of a build and of a deployment."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from registry_api.deployments.target import DEPLOYMENT_VARIABLE
+from registry_api.jobs.process import JOB_VARIABLE, end_by_variable, find_by_variable
+from tests.integration.registry_api.bench import FINAL, until
+from tests.integration.registry_api.process import ROOT, RegistryProcess
+
+QUICK = {
+    "FUROSHIKI_JOBS__LEASE_SECONDS": "2",
+    "FUROSHIKI_JOBS__HEARTBEAT_SECONDS": "0.2",
+    "FUROSHIKI_JOBS__POLL_SECONDS": "0.05",
+}
+INPUT = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 4], "data": [1.0, 0.0, 0.0, 0.0]}]}
+
+Work = Callable[[], "subprocess.Popen[bytes]"]
+
+
+class Site:
+    """A registry process, workers beside it, and a client."""
+
+    def __init__(self, registry: RegistryProcess, client: httpx.AsyncClient) -> None:
+        self.registry = registry
+        self.client = client
+        self.workers: list[subprocess.Popen[bytes]] = []
+
+    def work(self) -> subprocess.Popen[bytes]:
+        """Starts a worker."""
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("FUROSHIKI_")}
+        own = {"FUROSHIKI_HOME": str(self.registry.home), "FUROSHIKI_HTTP__PORT": str(self.registry.port), **QUICK}
+        with (self.registry.home.parent / "worker.log").open("ab") as log:
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "registry_api", "worker"], cwd=ROOT, env={**clean, **own}, stdout=log, stderr=log
+            )
+        self.workers.append(worker)
+        return worker
+
+    async def ask(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+        """Sends a request that must succeed; its JSON."""
+        reply = await self.client.request(method, f"/api/v1{path}", **request)
+        assert reply.is_success, reply.text
+        answer: dict[str, Any] = reply.json()
+        return answer
+
+    async def ended(self, job_id: str) -> dict[str, Any]:
+        """The job, as soon as it has ended."""
+        job: dict[str, Any] = {}
+
+        async def final() -> bool:
+            job.update(await self.ask("GET", f"/jobs/{job_id}"))
+            return job["state"] in FINAL
+
+        await until(final)
+        return job
+
+
+async def _appear(variable: str, value: str) -> None:
+    async def there() -> bool:
+        return any(True for _ in find_by_variable(variable, value))
+
+    await until(there)
+
+
+@pytest.fixture
+def registry(tmp_path: Path, built_home: Path) -> Iterator[RegistryProcess]:
+    subprocess.run(["cp", "-a", str(built_home), str(tmp_path / "home")], check=True)
+    with RegistryProcess(tmp_path / "home", **QUICK) as registry:
+        yield registry
+
+
+@pytest.fixture
+async def site(registry: RegistryProcess) -> AsyncIterator[Site]:
+    async with httpx.AsyncClient(base_url=registry.url, headers=registry.headers, trust_env=False) as client:
+        site = Site(registry, client)
+        yield site
+        for worker in site.workers:
+            worker.kill()
+            worker.wait()
+    for folder in (registry.home / "deployments").glob("*"):
+        end_by_variable(DEPLOYMENT_VARIABLE, folder.name)
+
+
+async def test_a_worker_killed_in_mid_build_is_replaced(site: Site) -> None:
+    """kill -9 while BentoML runs: another worker ends the orphan, builds again, and there is one Bento."""
+    first = site.work()
+    build = await site.ask("POST", "/builds", json={"model": "digits"})
+    await _appear(JOB_VARIABLE, build["job_id"])
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    site.work()
+    job = await site.ended(build["job_id"])
+    assert (job["state"], job["attempt"]) == ("succeeded", 2), job
+    shown = await site.ask("GET", f"/builds/{build['id']}")
+    assert shown["digest"] == job["result"]["digest"]
+    assert list(find_by_variable(JOB_VARIABLE, build["job_id"])) == []
+    assert list((site.registry.home / "scratch" / "builds").glob("build-*")) == []
+    assert len(list((site.registry.home / "bentoml" / "bentos" / "default.digits").glob("v1-*"))) == 1
+
+
+async def test_a_worker_killed_in_mid_deployment_leaves_no_orphan(site: Site) -> None:
+    """kill -9 while the service starts: one deployment runs in the end, checked with an API key, and nothing else does."""
+    build = (await site.ask("GET", "/builds"))["items"][0]
+    first = site.work()
+    asked = await site.ask("POST", "/deployments", json={"name": "shop", "build_id": build["id"]})
+    identity: list[str] = []
+
+    async def begun() -> bool:
+        identity[:] = [folder.name for folder in (site.registry.home / "deployments").glob("*")]
+        return identity != []
+
+    await until(begun)
+    await _appear(DEPLOYMENT_VARIABLE, identity[0])
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    orphans = {each.pid for each in find_by_variable(DEPLOYMENT_VARIABLE, identity[0])}
+    site.work()
+    job = await site.ended(asked["job_id"])
+    assert (job["state"], job["attempt"]) == ("succeeded", 2), job
+    alive = {each.pid for each in find_by_variable(DEPLOYMENT_VARIABLE, identity[0])}
+    assert orphans & alive == set()
+    shop = await site.ask("GET", "/deployments/shop")
+    assert shop["pid"] in alive
+    assert len(list((site.registry.home / "deployments" / identity[0]).iterdir())) == 1
+    await _check_keys(site, shop)
+
+
+async def _check_keys(site: Site, shop: dict[str, Any]) -> None:
+    """Only keys of the tenant with scope ``infer`` are served; the worker's own key is not in force any more."""
+    names = [key["name"] for key in (await site.ask("GET", "/keys"))["items"]]
+    assert names.count("first admin") == 1
+    wanted = {"name": "caller", "scopes": ["infer"]}
+    caller = {"X-API-Key": (await site.ask("POST", "/keys", json=wanted))["key"]}
+    async with httpx.AsyncClient(base_url=shop["url"], trust_env=False) as client:
+        assert (await client.post("/v2/models/digits/infer", json=INPUT)).status_code == 401
+        answer = await client.post("/v2/models/digits/infer", json=INPUT, headers=caller)
+        assert answer.json()["outputs"][0]["data"] == [0.0, 1.0, 2.0]
+
+
+async def test_a_deployment_outlives_its_worker_and_is_stopped_by_the_next(site: Site) -> None:
+    """SIGTERM ends the worker but not what it deployed; another worker watches over it and stops it."""
+    build = (await site.ask("GET", "/builds"))["items"][0]
+    first = site.work()
+    asked = await site.ask("POST", "/deployments", json={"name": "shop", "build_id": build["id"], "auth": "open"})
+    assert (await site.ended(asked["job_id"]))["state"] == "succeeded"
+    first.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(first.wait) == 0
+    shop = await site.ask("GET", "/deployments/shop")
+    assert await _ready(shop["url"])
+    site.work()
+    stopping = await site.ask("POST", "/deployments/shop/stop")
+    assert (await site.ended(stopping["job_id"]))["state"] == "succeeded"
+    with pytest.raises(httpx.ConnectError):
+        await _ready(shop["url"])
+
+
+async def _ready(url: str) -> bool:
+    async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+        return (await client.get("/v2/health/ready")).status_code == 200

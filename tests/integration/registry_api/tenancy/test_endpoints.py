@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tenants and keys over HTTP."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from core.clock import rfc3339
+from tests.integration.registry_api.rest import Api
+
+
+async def test_a_key_is_shown_once_and_stored_only_as_a_hash(api: Api) -> None:
+    """The plaintext is in the answer, in no list and in no byte of the home folder; the hash of its secret is."""
+    made = await api.ok("POST", "/keys", json={"name": "ci", "scopes": ["push", "read", "push"]})
+    assert made["key"].startswith(f"furo_{made['id']}_")
+    secret = made["key"].rpartition("_")[2]
+    assert len(bytes.fromhex(secret)) * 8 == 256
+    assert (made["scopes"], made["tenant"], made["expires_at"]) == (["push", "read"], "default", None)
+    listed = (await api.ok("GET", "/keys"))["items"]
+    assert {key["name"] for key in listed} == {"first admin", "first inference service", "ci"}
+    assert all("key" not in key for key in listed)
+    stored = b"".join(path.read_bytes() for path in _files(api.platform.settings.home))
+    assert secret.encode() not in stored
+    assert hashlib.sha256(bytes.fromhex(secret)).hexdigest().encode() in stored
+
+
+def _files(home: Path) -> list[Path]:
+    return [path for path in home.rglob("*") if path.is_file()]
+
+
+async def test_whoami_tells_what_the_credential_is(api: Api) -> None:
+    """Both headers are accepted; scopes are those written on the key."""
+    key = await api.key("push")
+    for headers in ({"X-API-Key": key}, {"X-API-Key": "", "Authorization": f"Bearer {key}"}):
+        me = await api.ok("GET", "/whoami", headers=headers)
+        assert (me["tenant"], me["scopes"], me["expires_at"]) == ("default", ["push"], None)
+
+
+async def test_bad_credentials_are_refused(api: Api) -> None:
+    """None at all is AUTH_001; unknown, malformed and altered ones are AUTH_002, without saying which."""
+    good = await api.key("read")
+    assert await api.refused("GET", "/whoami", headers={"X-API-Key": ""}) == (401, "AUTH_001")
+    altered = good[:-1] + ("0" if good[-1] != "0" else "1")
+    for bad in ("x", "furo_1_2", altered, good.upper(), good + "0", f"furo_{'0' * 16}_{'0' * 64}"):
+        response = await api.http.get("/api/v1/whoami", headers={"X-API-Key": bad})
+        assert (response.status_code, response.json()["error"]["code"]) == (401, "AUTH_002")
+        assert response.headers["www-authenticate"] == "Bearer"
+        assert bad not in response.text or bad == "x"
+
+
+async def test_a_revoked_key_stops_at_once(api: Api) -> None:
+    """It worked before, is 401 afterwards, and cannot be revoked again."""
+    made = await api.ok("POST", "/keys", json={"name": "ci", "scopes": ["read"]})
+    headers = {"X-API-Key": made["key"]}
+    await api.ok("GET", "/models", headers=headers)
+    await api.ok("DELETE", f"/keys/{made['id']}")
+    assert await api.refused("GET", "/models", headers=headers) == (401, "AUTH_002")
+    assert await api.refused("DELETE", f"/keys/{made['id']}") == (404, "KEY_001")
+
+
+async def test_an_expiry_must_lie_ahead_and_have_a_zone(api: Api) -> None:
+    """A past one, one without zone and a number are 422; a future one is shown in UTC."""
+    future = datetime.now(UTC) + timedelta(days=1)
+    body = {"name": "ci", "scopes": ["read"]}
+    made = await api.ok("POST", "/keys", json={**body, "expires_at": future.isoformat()})
+    assert made["expires_at"] == rfc3339(future)
+    for bad in ("2020-01-01T00:00:00Z", "2999-01-01T00:00:00", 32503680000, "0001-01-01T00:00:00+14:00"):
+        assert await api.refused("POST", "/keys", json={**body, "expires_at": bad}) == (422, "VALID_002")
+
+
+async def test_scopes_are_enforced(api: Api) -> None:
+    """Each key does what it may, and 403 otherwise."""
+    read = {"X-API-Key": await api.key("read")}
+    infer = {"X-API-Key": await api.key("infer")}
+    admin = {"X-API-Key": await api.key("admin")}
+    platform = {"X-API-Key": await api.key("platform-admin")}
+    assert await api.refused("POST", "/models", json={"name": "x"}, headers=read) == (403, "AUTH_003")
+    assert await api.refused("GET", "/models", headers=infer) == (403, "AUTH_003")
+    assert await api.refused("GET", "/models", headers=platform) == (403, "AUTH_003")
+    assert await api.refused("GET", "/tenants", headers=admin) == (403, "AUTH_003")
+    assert await api.refused("GET", "/keys", headers=read) == (403, "AUTH_003")
+    await api.ok("POST", "/models", json={"name": "x"}, headers=admin)
+    await api.ok("GET", "/tenants", headers=platform)
+
+
+async def test_an_admin_stays_inside_its_tenant_and_cannot_give_away_the_platform(api: Api) -> None:
+    """Keys of other tenants are out of reach; only the platform's administrators make more of them."""
+    await api.ok("POST", "/tenants", json={"name": "acme", "display_name": "Acme Ltd"})
+    acme = {"X-API-Key": await api.key("admin", tenant="acme")}
+    mine = await api.ok("POST", "/keys", json={"name": "own", "scopes": ["read"]}, headers=acme)
+    assert mine["tenant"] == "acme"
+    other = {"name": "x", "scopes": ["read"], "tenant": "default"}
+    assert await api.refused("POST", "/keys", json=other, headers=acme) == (403, "AUTH_003")
+    wider = {"name": "x", "scopes": ["platform-admin"]}
+    assert await api.refused("POST", "/keys", json=wider, headers=acme) == (403, "AUTH_003")
+    assert await api.refused("GET", "/keys?tenant=default", headers=acme) == (403, "AUTH_003")
+    foreign = (await api.ok("GET", "/keys"))["items"][0]["id"]
+    assert await api.refused("DELETE", f"/keys/{foreign}", headers=acme) == (404, "KEY_001")
+    await api.ok("DELETE", f"/keys/{mine['id']}?tenant=acme")
+
+
+async def test_tenants_are_made_once_and_listed(api: Api) -> None:
+    """A second one of the same name is 409; an unknown one is 404; keys for an unknown tenant are 404."""
+    made = await api.ok("POST", "/tenants", json={"name": "acme", "display_name": "Acme Ltd"})
+    assert await api.ok("GET", "/tenants/acme") == made
+    assert await api.refused("POST", "/tenants", json={"name": "acme"}) == (409, "STATE_002")
+    assert [tenant["name"] for tenant in (await api.ok("GET", "/tenants"))["items"]] == ["acme", "default"]
+    assert await api.refused("GET", "/tenants/nobody") == (404, "TENANT_001")
+    body = {"name": "x", "scopes": ["read"], "tenant": "nobody"}
+    assert await api.refused("POST", "/keys", json=body) == (404, "TENANT_001")
+
+
+async def test_each_tenant_trusts_its_own_key(api: Api) -> None:
+    """Two tenants, two signing keys."""
+    await api.ok("POST", "/tenants", json={"name": "acme"})
+    acme = {"X-API-Key": await api.key("read", tenant="acme")}
+    ours, theirs = await api.ok("GET", "/trust"), await api.ok("GET", "/trust", headers=acme)
+    assert (ours["tenant"], theirs["tenant"]) == ("default", "acme")
+    assert ours["keys"][0]["key_id"] != theirs["keys"][0]["key_id"]
+
+
+async def test_an_inference_service_reads_for_the_tenant_it_names_and_nothing_more(api: Api) -> None:
+    """Its key sees another tenant's models and trust but changes nothing; no other key may name a tenant."""
+    await api.ok("POST", "/tenants", json={"name": "acme"})
+    acme = {"X-API-Key": await api.key("admin", tenant="acme")}
+    await api.ok("POST", "/models", json={"name": "digits"}, headers=acme)
+    service = {"X-API-Key": await api.key("serve"), "X-Furoshiki-Tenant": "acme"}
+    assert [model["tenant"] for model in (await api.ok("GET", "/models", headers=service))["items"]] == ["acme"]
+    assert (await api.ok("GET", "/trust", headers=service))["tenant"] == "acme"
+    assert await api.refused("POST", "/models", json={"name": "x"}, headers=service) == (403, "AUTH_003")
+    assert await api.refused("GET", "/keys", headers=service) == (403, "AUTH_003")
+    for scope in ("admin", "platform-admin", "read"):
+        other = {"X-API-Key": await api.key(scope), "X-Furoshiki-Tenant": "acme"}
+        assert await api.refused("GET", "/models", headers=other) == (403, "AUTH_003")
+
+
+async def test_no_signing_key_is_made_for_a_name_that_is_no_tenant(api: Api) -> None:
+    """A service that names an unknown tenant gets 404 and leaves no file."""
+    service = {"X-API-Key": await api.key("serve"), "X-Furoshiki-Tenant": "nobody"}
+    assert await api.refused("GET", "/trust", headers=service) == (404, "TENANT_001")
+    assert not list(api.platform.settings.keys_dir.rglob("nobody*"))
+
+
+async def test_only_the_platform_makes_keys_for_inference_services(api: Api) -> None:
+    """A tenant's admin cannot give itself a key that reads other tenants."""
+    admin = {"X-API-Key": await api.key("admin")}
+    body = {"name": "x", "scopes": ["serve"]}
+    assert await api.refused("POST", "/keys", json=body, headers=admin) == (403, "AUTH_003")

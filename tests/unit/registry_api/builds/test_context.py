@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The folder a Bento is built from holds what it must and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from registry_api.builds.context import Blueprint
+
+
+def _blueprint(root: Path) -> Blueprint:
+    for path in ("core/__init__.py", "core/__pycache__/x.pyc", "core/.secret", "services/app.py", "tests/t.py"):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text("x")
+    (root / "serving.txt").write_text("bentoml==1.4.39\n")
+    return Blueprint(
+        root=root, code=("core", "services"), requirements=root / "serving.txt", service="services.app:App"
+    )
+
+
+def _files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_code_trust_wheel_and_requirements_are_staged(tmp_path: Path) -> None:
+    """Caches, hidden files and other packages stay out; the wheel is among the requirements."""
+    (tmp_path / "sdk-1.whl").write_bytes(b"wheel")
+    blueprint = _blueprint(tmp_path / "root")
+    blueprint.stage(tmp_path / "context", tenant="acme", trust=b"{}", wheel=tmp_path / "sdk-1.whl")
+    assert _files(tmp_path / "context") == {
+        "core/__init__.py",
+        "services/app.py",
+        "trust/acme.json",
+        "wheels/sdk-1.whl",
+        "requirements.txt",
+    }
+    assert (tmp_path / "context" / "requirements.txt").read_text() == "bentoml==1.4.39\n./wheels/sdk-1.whl\n"
+
+
+def test_without_a_wheel_the_requirements_are_the_lock(tmp_path: Path) -> None:
+    """The pinned requirements are copied as they are."""
+    _blueprint(tmp_path / "root").stage(tmp_path / "context", tenant="acme", trust=b"{}", wheel=None)
+    assert (tmp_path / "context" / "requirements.txt").read_text() == "bentoml==1.4.39\n"
+
+
+def test_patterns_are_anchored_at_the_context(tmp_path: Path) -> None:
+    """A folder of the same name deeper down is not meant."""
+    assert _blueprint(tmp_path).include == ("/core/**", "/services/**", "/model/**", "/trust/**", "/wheels/**")

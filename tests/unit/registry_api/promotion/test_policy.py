@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stage machine."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.errors import AuthError, Conflict, ErrorCode
+from registry_api.http.auth import Principal, Scope
+from registry_api.models.values import Stage
+from registry_api.promotion.policy import REPLACED, TRANSITIONS, check_actor, check_transition
+
+
+def allowed(before: Stage, after: Stage) -> bool:
+    try:
+        check_transition(before, after)
+    except Conflict:
+        return False
+    return True
+
+
+def test_the_table_of_transitions() -> None:
+    """Rows are where a version stands, columns where it may go, in the order of the stages."""
+    table = {before.value: "".join("x" if allowed(before, after) else "." for after in Stage) for before in Stage}
+    assert table == {
+        "DEVELOPMENT": ".x.x",
+        "STAGING": "x.xx",
+        "PRODUCTION": ".x.x",
+        "DEPRECATED": ".x..",
+    }
+
+
+def test_a_refused_move_names_the_allowed_ones() -> None:
+    """STATE_001 with the row of the table."""
+    with pytest.raises(Conflict) as caught:
+        check_transition(Stage.DEVELOPMENT, Stage.PRODUCTION)
+    assert caught.value.code is ErrorCode.STATE_CONFLICT
+    assert caught.value.details["allowed"] == sorted(TRANSITIONS[Stage.DEVELOPMENT])
+
+
+def test_a_replaced_version_goes_where_it_may_go() -> None:
+    """And from there it can be promoted again."""
+    assert allowed(Stage.PRODUCTION, REPLACED)
+    assert allowed(REPLACED, Stage.PRODUCTION)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "scope"),
+    [
+        (Stage.DEVELOPMENT, Stage.STAGING, Scope.PUSH),
+        (Stage.STAGING, Stage.PRODUCTION, Scope.DEPLOY),
+        (Stage.PRODUCTION, Stage.STAGING, Scope.DEPLOY),
+    ],
+)
+def test_what_touches_production_needs_deploy_and_the_rest_push(before: Stage, after: Stage, scope: Scope) -> None:
+    """The other scope is not enough."""
+    other = Scope.PUSH if scope is Scope.DEPLOY else Scope.DEPLOY
+    check_actor(Principal(tenant="a", key_id="k", name="n", scopes=frozenset({scope})), before, after)
+    with pytest.raises(AuthError):
+        check_actor(Principal(tenant="a", key_id="k", name="n", scopes=frozenset({other})), before, after)

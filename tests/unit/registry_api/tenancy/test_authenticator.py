@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which keys open what, for how long."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from core.clock import ManualClock
+from core.errors import AuthError, ErrorCode
+from registry_api.db.engine import create_engine
+from registry_api.db.session import Database
+from registry_api.http.auth import Principal, Scope
+from registry_api.schema import METADATA
+from registry_api.tenancy.authenticator import KeyAuthenticator
+from registry_api.tenancy.credentials import mint
+from registry_api.tenancy.service import KeyService
+from registry_api.tenancy.values import MintedKey, NewKey
+
+ADMIN = Principal(tenant="acme", key_id="0" * 16, name="admin", scopes=frozenset({Scope.ADMIN}))
+FIRST = NewKey(tenant="acme", name="first", scopes=frozenset({Scope.ADMIN}))
+
+
+@pytest.fixture
+async def db(tmp_path: Path) -> AsyncIterator[Database]:
+    db = Database(create_engine(f"sqlite+aiosqlite:///{tmp_path / 'x.db'}"))
+    async with db.engine.begin() as connection:
+        await connection.run_sync(METADATA.create_all)
+    yield db
+    await db.close()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+async def issue(db: Database, clock: ManualClock, *, seconds: float | None = None) -> MintedKey:
+    """A new read key of acme that expires after ``seconds``."""
+    keys = KeyService(db, clock, KeyAuthenticator(db, clock, cache_seconds=0))
+    await keys.install_first_key(mint(), FIRST)
+    expires = None if seconds is None else clock.now() + timedelta(seconds=seconds)
+    wanted = NewKey(tenant="acme", name="ci", scopes=frozenset({Scope.READ}), expires_at=expires)
+    return await keys.create(ADMIN, wanted)
+
+
+async def refused(authenticator: KeyAuthenticator, credential: str) -> bool:
+    try:
+        await authenticator.authenticate(credential)
+    except AuthError as error:
+        return error.code is ErrorCode.AUTH_INVALID and credential not in str(error)
+    return False
+
+
+async def test_a_key_opens_its_tenant_with_its_scopes(db: Database, clock: ManualClock) -> None:
+    """The principal carries what is written on the key."""
+    minted = await issue(db, clock)
+    principal = await KeyAuthenticator(db, clock, cache_seconds=2).authenticate(minted.plaintext)
+    assert (principal.tenant, principal.key_id, principal.name) == ("acme", minted.key.id, "ci")
+    assert principal.scopes == {Scope.READ}
+
+
+async def test_an_expired_key_stops_even_while_it_is_remembered(db: Database, clock: ManualClock) -> None:
+    """Expiry is looked at on every use."""
+    minted = await issue(db, clock, seconds=1)
+    authenticator = KeyAuthenticator(db, clock, cache_seconds=5)
+    assert not await refused(authenticator, minted.plaintext)
+    clock.advance(1)
+    assert await refused(authenticator, minted.plaintext)
+
+
+async def test_a_key_revoked_by_another_process_stops_when_the_memory_ends(db: Database, clock: ManualClock) -> None:
+    """It works until then and not after; the process that revoked it refuses at once."""
+    minted = await issue(db, clock)
+    here, there = (KeyAuthenticator(db, clock, cache_seconds=5) for _ in range(2))
+    for authenticator in (here, there):
+        assert not await refused(authenticator, minted.plaintext)
+    await KeyService(db, clock, here).revoke(ADMIN, None, minted.key.id)
+    assert await refused(here, minted.plaintext)
+    clock.advance(4.9)
+    assert not await refused(there, minted.plaintext)
+    clock.advance(0.2)
+    assert await refused(there, minted.plaintext)
+
+
+async def test_the_right_id_with_a_wrong_secret_is_refused(db: Database, clock: ManualClock) -> None:
+    """Also after the right one was remembered."""
+    minted = await issue(db, clock)
+    authenticator = KeyAuthenticator(db, clock, cache_seconds=5)
+    assert not await refused(authenticator, minted.plaintext)
+    assert await refused(authenticator, f"furo_{minted.key.id}_{'0' * 64}")
+
+
+async def test_the_first_key_is_installed_once(db: Database, clock: ManualClock) -> None:
+    """A second credential is not accepted, even after the first was revoked."""
+    authenticator = KeyAuthenticator(db, clock, cache_seconds=0)
+    keys, one, two = KeyService(db, clock, authenticator), mint(), mint()
+    assert await keys.install_first_key(one, FIRST)
+    await keys.revoke(ADMIN, None, one.id)
+    assert not await keys.install_first_key(two, FIRST)
+    assert await refused(authenticator, two.plaintext)
