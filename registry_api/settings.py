@@ -88,7 +88,6 @@ class JobSettings(Section):
     lease_seconds: PositiveFloat = 30.0
     heartbeat_seconds: PositiveFloat = 1.0  # also how soon a worker sees a wish to cancel, and a log its lines
     max_attempts: PositiveInt = 3
-    timeout_seconds: PositiveFloat = 1800.0
     log_bytes: PositiveInt = 8 * MIB  # per job
     queued: PositiveInt = 1000  # per tenant
 

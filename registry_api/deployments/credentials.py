@@ -14,7 +14,7 @@ from registry_api.tenancy.service import KeyService
 from registry_api.tenancy.values import NewKey
 
 LIFE: Final = timedelta(minutes=10)
-_NAME: Final = "deployment readiness check"
+KEY_NAME: Final = "deployment readiness check"
 _WORKER: Final = "worker"  # in the place of the key id that asked
 
 
@@ -35,7 +35,7 @@ class ProbeKeys:
         """A key of ``tenant`` that works inside the block."""
         worker = Principal(tenant=tenant, key_id=_WORKER, name=_WORKER, scopes=frozenset({Scope.ADMIN}))
         expires_at = self._clock.now() + LIFE
-        wanted = NewKey(tenant=tenant, name=_NAME, scopes=frozenset({Scope.INFER}), expires_at=expires_at)
+        wanted = NewKey(tenant=tenant, name=KEY_NAME, scopes=frozenset({Scope.INFER}), expires_at=expires_at)
         minted = await self._keys.create(worker, wanted)
         try:
             yield minted.plaintext

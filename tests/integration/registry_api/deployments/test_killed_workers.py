@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from registry_api.deployments.credentials import KEY_NAME
 from registry_api.deployments.target import DEPLOYMENT_VARIABLE
 from registry_api.jobs.process import JOB_VARIABLE, end_by_variable, find_by_variable
 from tests.integration.registry_api.bench import FINAL, until
@@ -139,9 +140,10 @@ async def test_a_worker_killed_in_mid_deployment_leaves_no_orphan(site: Site) ->
 
 
 async def _check_keys(site: Site, shop: dict[str, Any]) -> None:
-    """Only keys of the tenant with scope ``infer`` are served; the worker's own key is not in force any more."""
+    """Only keys of the tenant with scope ``infer`` are served, and the worker that finished revoked its own."""
     names = [key["name"] for key in (await site.ask("GET", "/keys"))["items"]]
     assert names.count("first admin") == 1
+    assert names.count(KEY_NAME) <= 1  # the killed worker's expires by itself; the other one's is revoked
     wanted = {"name": "caller", "scopes": ["infer"]}
     caller = {"X-API-Key": (await site.ask("POST", "/keys", json=wanted))["key"]}
     async with httpx.AsyncClient(base_url=shop["url"], trust_env=False) as client:
