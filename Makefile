@@ -75,9 +75,10 @@ fmt: $(VENV)/dev ## Format and fix
 	@$(BIN)/ruff check --fix $(SOURCES)
 	@$(BIN)/ruff format $(SOURCES)
 
-bench: $(VENV)/dev ## Compare this service with plain BentoML in one run (needs wrk)
+bench: $(VENV)/dev $(if $(FULL),$(VENV)/full) ## Compare this service with plain BentoML in one run (needs wrk; FULL=1 adds MiniLM)
 	@deploy/local/apt.sh wrk
 	@$(BIN)/python -m loadtests.bench
+	@$(if $(FULL),$(BIN)/python -m loadtests.bench --model minilm)
 
 bento: $(VENV)/demo ## Build the default Bento of bentofile.yaml into the BentoML store
 	@rm -rf wheels && mkdir wheels

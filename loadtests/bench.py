@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m loadtests.bench``: this service and plain BentoML, the same MLP, the same client, in one run.
+"""``python -m loadtests.bench``: this service and plain BentoML, the same model, the same client, in one run.
 
 Servers run one after another in every round, each measured at all connection counts while no other server is up, so that
-a drift of the machine meets all of them. One request is one row of 64 floats as JSON. This service runs with metrics, request
-ids and its access log on. The median of the rounds is printed; every sample goes to ``loadtests/results/``.
+a drift of the machine meets all of them. One request is one row of 64 floats or, with ``--model minilm``, one sentence of
+16 tokens; everybody speaks JSON. This service runs with metrics, request ids and its access log on. The median of the rounds
+is printed; every sample goes to ``loadtests/results/``.
 """
 
 from __future__ import annotations
@@ -18,15 +19,16 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from loadtests.models import digits_mlp, signed_bundle
+from core.tensors import dtype_from_numpy
+from loadtests.models import SUBJECTS, Subject, signed_bundle
 from loadtests.servers import ROOT, bentoml_serve
 from loadtests.wrk import Sample, measure
 
-ROW = [float(index % 17) for index in range(64)]
 OURS, BATCHABLE, PLAIN = "furoshiki", "BentoML batchable", "BentoML @api"
 talk = Console(stderr=True)
 
@@ -43,12 +45,11 @@ class Contender:
     body: str
 
 
-def contenders(scratch: Path) -> list[Contender]:
-    """Trains the model and describes who serves it."""
-    model = digits_mlp()
-    onnx = scratch / "digits.onnx"
-    onnx.write_bytes(model)
-    bundle = signed_bundle(model, scratch / "bundle", scratch / "keys")
+def contenders(subject: Subject, scratch: Path) -> list[Contender]:
+    """Writes the model and describes who serves it."""
+    onnx = scratch / "model.onnx"
+    onnx.write_bytes(subject.onnx)
+    bundle = signed_bundle(subject, scratch / "bundle", scratch / "keys")
     ours = Contender(
         name=OURS,
         target="services.inference.service:Inference",
@@ -59,26 +60,34 @@ def contenders(scratch: Path) -> list[Contender]:
             "FUROSHIKI_AUTH__MODE": "open",
         },
         ready="/v2/health/ready",
-        route="/v2/models/digits/infer",
-        body=json.dumps(
-            {
-                "inputs": [{"name": "X", "shape": [1, 64], "datatype": "FP32", "data": ROW}],
-                "outputs": [{"name": "probabilities"}],
-            }
-        ),
+        route=f"/v2/models/{subject.name}/infer",
+        body=json.dumps(_protocol_request(subject)),
     )
     peers = [
         Contender(
             name=name,
-            target=f"loadtests.peers.plain_bentoml:{service}",
+            target=f"{subject.peers}:{service}",
             environment={"MODEL": str(onnx)},
             ready="/readyz",
             route="/predict",
-            body=json.dumps({"x": [ROW]}),
+            body=json.dumps(subject.peer_body),
         )
         for name, service in ((BATCHABLE, "Batchable"), (PLAIN, "Plain"))
     ]
     return [ours, *peers]
+
+
+def _protocol_request(subject: Subject) -> dict[str, Any]:
+    inputs = [
+        {
+            "name": name,
+            "shape": list(array.shape),
+            "datatype": dtype_from_numpy(array.dtype).oip,
+            "data": array.ravel().tolist(),
+        }
+        for name, array in subject.request.items()
+    ]
+    return {"inputs": inputs, "outputs": [{"name": subject.output}]}
 
 
 @contextmanager
@@ -88,12 +97,12 @@ def _serving(contender: Contender, scratch: Path) -> Iterator[str]:
         yield url + contender.route
 
 
-def run(connections: Sequence[int], *, rounds: int, seconds: int) -> list[Sample]:
+def run(subject: Subject, connections: Sequence[int], *, rounds: int, seconds: int) -> list[Sample]:
     """Measures everybody and returns the raw samples."""
     samples: list[Sample] = []
     with tempfile.TemporaryDirectory(prefix="furoshiki-bench-") as folder:
         scratch = Path(folder)
-        everybody = contenders(scratch)
+        everybody = contenders(subject, scratch)
         for number in range(1, rounds + 1):
             for contender in everybody:
                 with _serving(contender, scratch) as url:
@@ -107,9 +116,10 @@ def run(connections: Sequence[int], *, rounds: int, seconds: int) -> list[Sample
     return samples
 
 
-def report(samples: Sequence[Sample], connections: Sequence[int]) -> Table:
+def report(samples: Sequence[Sample], connections: Sequence[int], *, model: str) -> Table:
     """Medians and ratios."""
-    table = Table("server", "connections", "requests/s", "p50 ms", "p99 ms", "not 200", f"{OURS} is")
+    headings = ("server", "connections", "requests/s", "p50 ms", "p99 ms", "not 200", f"{OURS} is")
+    table = Table(*headings, title=f"{model}: one row per request, JSON")
     for count in connections:
         ours = statistics.median(s.per_second for s in samples if (s.server, s.connections) == (OURS, count))
         for name in dict.fromkeys(sample.server for sample in samples):
@@ -129,16 +139,18 @@ def report(samples: Sequence[Sample], connections: Sequence[int]) -> Table:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", choices=SUBJECTS, default="digits")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 16, 64])
     options = parser.parse_args()
-    samples = run(options.connections, rounds=options.rounds, seconds=options.seconds)
+    subject = SUBJECTS[options.model]()
+    samples = run(subject, options.connections, rounds=options.rounds, seconds=options.seconds)
     results = ROOT / "loadtests" / "results"
     results.mkdir(exist_ok=True)
-    path = results / f"bench-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
+    path = results / f"bench-{subject.name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     path.write_text(json.dumps([asdict(sample) for sample in samples], indent=1))
-    Console().print(report(samples, options.connections))
+    Console(width=100).print(report(samples, options.connections, model=subject.name))
     talk.print(f"raw samples: {path.relative_to(ROOT)}")
     return 0
 

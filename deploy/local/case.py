@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +27,8 @@ class Case:
     output: str  # the output compared
     expected: Array  # in process, one row per input
     tolerance: float  # largest absolute difference accepted; 0: must be equal
-    unit: str  # what one input is: rows, sentences
-    measure: str  # what ``score`` is
+    unit: str  # what the inputs are: rows, texts
+    measure: Literal["accuracy", "same topic"]  # what ``score`` is
     score: Callable[[Array], float]  # of one output row per input, 0..1
 
 

@@ -153,9 +153,9 @@ def cases(scratch: Path, *, full: bool) -> Iterator[Case]:
     """Makes the models, each when it is asked for."""
     for train in (train_digits, train_wine):
         with step(f"{train.__name__.replace('_', ' ')} on scikit-learn's real data"):
-            case = train(scratch)
-        talk.print(f"     accuracy on {len(case.expected)} held-out rows, in process: {case.score(case.expected):.4f}")
-        yield case
+            trained = train(scratch)
+        talk.print(f"     accuracy on {len(trained.inputs)} held-out rows, in process: {trained.accuracy:.4f}")
+        yield trained.case()
     if full:
         with step("load all-MiniLM-L6-v2 with torch, export it to ONNX, compare the two"):
             from deploy.local.minilm import export_minilm

@@ -23,7 +23,7 @@ import numpy.typing as npt
 import torch
 
 from deploy.local.case import Case, largest_difference
-from deploy.local.sentences import SENTENCES, TOPICS
+from deploy.local.sentences import SENTENCES, neighbours_agree
 from runners.backends.onnx import OnnxCpuBackend
 from runners.interface import RunnerOptions
 
@@ -136,14 +136,6 @@ def _forget_origins(model: Any) -> None:
             value.metadata_props.clear()
 
 
-def neighbours_agree(embeddings: Embeddings) -> float:
-    """The share of the demo's sentences whose nearest other sentence has the same topic."""
-    similarity = embeddings @ embeddings.T
-    np.fill_diagonal(similarity, -np.inf)
-    topics = np.array(TOPICS)
-    return float((topics[similarity.argmax(axis=1)] == topics).mean())
-
-
 def export_minilm(folder: Path) -> Case:
     """Exports the model into ``folder`` and describes what the demo asks of it."""
     model = MiniLM()
@@ -158,7 +150,7 @@ def export_minilm(folder: Path) -> Case:
         output=OUTPUT,
         expected=model.embed(SENTENCES),
         tolerance=TOLERANCE,
-        unit="sentences",
+        unit="texts",
         measure="same topic",
         score=neighbours_agree,
     )

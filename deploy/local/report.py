@@ -26,9 +26,12 @@ _HEADINGS: Final = (
     "digest",
     "key id",
 )
-_CAPTION: Final = (
-    "accuracy: of held-out rows. same topic: share of sentences whose nearest other one has their topic.\n"
-    "max diff: largest absolute difference to the output in process, single and batched. p50, p99: single requests, client included."
+_MEASURES: Final = {
+    "accuracy": "share of held-out rows with the right label",
+    "same topic": "share of sentences whose nearest other one has their topic",
+}
+_COLUMNS: Final = (
+    "max diff: largest absolute difference to the output in process, alone and batched; p50, p99: single requests."
 )
 
 
@@ -46,7 +49,12 @@ class Served:
 
 def table(served: Sequence[Served]) -> Table:
     """One row per model."""
-    result = Table(title="The same inputs over HTTP and in process", caption=_CAPTION, box=box.SIMPLE_HEAD)
+    measures = dict.fromkeys(one.case.measure for one in served)
+    caption = "; ".join(f"{measure}: {_MEASURES[measure]}" for measure in measures)
+    result = Table(
+        title="The same inputs over HTTP and in process", caption=f"{caption}.\n{_COLUMNS}", box=box.SIMPLE_HEAD
+    )
+    result.show_edge, result.collapse_padding, result.pad_edge = False, True, False
     for heading in _HEADINGS:
         result.add_column(heading, overflow="fold", no_wrap=heading == "Bento")
     for one in served:

@@ -6,7 +6,10 @@ Each topic has five sentences that share few words, so that a sentence is close 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
 
 BY_TOPIC: Final = {
     "cooking": (
@@ -68,3 +71,15 @@ BY_TOPIC: Final = {
 }
 SENTENCES: Final = tuple(sentence for sentences in BY_TOPIC.values() for sentence in sentences)
 TOPICS: Final = tuple(topic for topic, sentences in BY_TOPIC.items() for _ in sentences)
+
+
+def neighbours_agree(embeddings: npt.NDArray[Any]) -> float:
+    """The share of the sentences whose nearest other one has the same topic.
+
+    Args:
+        embeddings: One row of length 1 per sentence, in the order of ``SENTENCES``.
+    """
+    similarity = embeddings @ embeddings.T
+    np.fill_diagonal(similarity, -np.inf)
+    topics = np.array(TOPICS)
+    return float((topics[similarity.argmax(axis=1)] == topics).mean())
