@@ -2,7 +2,8 @@
 """``python -m runners inspect FILE``: prints a model's signature as one JSON line.
 
 The registry starts this as a child with limits, so that a hostile file meets a short-lived process. Exit codes: 0 with
-``{"inputs", "outputs", "precision"}``; 3 with ``{"error": {"code", "message"}}`` when the runtime refuses the file.
+``{"inputs", "outputs", "precision"}``; 3 with ``{"error": {"code", "message"}}`` when the runtime refuses the file; 2 with
+a sentence on stderr when the file cannot be read.
 """
 
 from __future__ import annotations
@@ -54,7 +55,11 @@ def main() -> int:
     commands = parser.add_subparsers(required=True)
     command = commands.add_parser("inspect", help="print the inputs and outputs of a model file")
     command.add_argument("file", type=Path)
-    code, answer = inspect(parser.parse_args().file)
+    file = parser.parse_args().file
+    try:
+        code, answer = inspect(file)
+    except OSError as error:
+        parser.error(f"{file} cannot be read: {error.strerror}")
     sys.stdout.buffer.write(orjson.dumps(answer) + b"\n")
     return code
 

@@ -12,8 +12,10 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeAlias
 
+from core.errors import ErrorCode, Unavailable
 from core.telemetry import metrics
 from core.tensors import DType
 from runners.handle import RunnerHandle
@@ -31,6 +33,7 @@ class LoadedModel:
     digest: str
     key_id: str  # the key whose signature was verified
     size: int  # bytes of its files
+    covered: frozenset[str] = frozenset()  # digests whose revocation ends it: its own, its parent's, its files'
     handle: RunnerHandle
     output_dtypes: Mapping[str, DType]
     leases: int = field(default=0)
@@ -69,14 +72,20 @@ class ModelCache:
 
         Raises:
             FuroshikiError: What ``load`` raised, to everybody who waited for it. A failure is not remembered.
+            Unavailable: ``MODEL_002`` if the cache is closed meanwhile.
         """
         model = self._models.get(key)
         while model is None:
             task = self._loading.get(key)
             if task is None:
                 task = self._loading[key] = asyncio.ensure_future(self._load(key, load))
-                task.add_done_callback(_retrieve)
-            await asyncio.shield(task)
+                task.add_done_callback(partial(self._loaded, key))
+            try:
+                await asyncio.shield(task)
+            except asyncio.CancelledError:
+                if task.cancelled():
+                    raise Unavailable(ErrorCode.MODEL_NOT_READY, "The service is ending.", retry_after=1.0) from None
+                raise
             model = self._models.get(key)
         self.lease(model)
         self._models.move_to_end(key)
@@ -102,21 +111,26 @@ class ModelCache:
                 self._close(model)
 
     async def close(self) -> None:
-        """Drains and closes every model and waits for it."""
+        """Gives up what is being loaded, drains and closes every model and waits for it."""
+        for task in self._loading.values():
+            task.cancel()
+        await asyncio.gather(*self._loading.values(), return_exceptions=True)
         await asyncio.gather(*(model.handle.drain() for model in self.models))
         for key in list(self._models):
             self.evict(key)
         await asyncio.gather(*self._closing)
 
     async def _load(self, key: CacheKey, load: Callable[[], Awaitable[LoadedModel]]) -> LoadedModel:
-        try:
-            model = await load()
-            self._models[key] = model
-            self._make_room(keep=key)
-            metrics.CACHE_BYTES.set(self.size)
-            return model
-        finally:
-            del self._loading[key]
+        model = await load()
+        self._models[key] = model
+        self._make_room(keep=key)
+        metrics.CACHE_BYTES.set(self.size)
+        return model
+
+    def _loaded(self, key: CacheKey, task: asyncio.Task[LoadedModel]) -> None:
+        del self._loading[key]
+        if not task.cancelled():
+            task.exception()  # seen, even when every waiter has gone
 
     def _make_room(self, *, keep: CacheKey) -> None:
         for key, model in list(self._models.items()):
@@ -129,9 +143,3 @@ class ModelCache:
         task = asyncio.ensure_future(model.handle.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
-
-
-def _retrieve(task: asyncio.Task[LoadedModel]) -> None:
-    """Marks a failure as seen even when every waiter has gone."""
-    if not task.cancelled():
-        task.exception()

@@ -100,9 +100,10 @@ class Batcher:
         self._idle = instances
         self._in_flight = 0
         self._scheduled = False
-        self._closed = False
+        self._closed = False  # takes no new requests
+        self._ended = False  # starts no more batches
         self._pace = _Pace(limits.inline_below_s)
-        self._arrivals: deque[_Work] = deque()  # those without a deadline of their own, oldest first
+        self._arrivals: OrderedDict[_Work, None] = OrderedDict()  # no deadline of their own, oldest first
         self._timer: asyncio.TimerHandle | None = None
         self._drained = asyncio.Event()
         self._executor = Executor(work=self._execute, done=self._finish, instances=instances, name=f"runner-{label}")
@@ -151,24 +152,28 @@ class Batcher:
         finally:
             if timer is not None:
                 timer.cancel()
+            else:
+                self._arrivals.pop(work, None)
 
     async def drain(self) -> None:
         """Refuses new requests and returns when the accepted ones have ended."""
         self._closed = True
-        while self._in_flight or self._rows:
+        while self._in_flight or self._rows or self._again:
             self._drained.clear()
             await self._drained.wait()
 
     def close(self) -> None:
         """Fails what still waits and ends the threads. May be called twice."""
-        self._closed = True
-        for bucket in self._buckets.values():
-            for work in bucket:
-                _fail(work, Unavailable(ErrorCode.MODEL_NOT_READY, "The model is being unloaded.", retry_after=1.0))
+        self._closed = self._ended = True
+        for waiting in (*self._buckets.values(), *(batch.work for batch in self._again)):
+            for work in waiting:
+                _fail(work, self._unloading())
         self._buckets.clear()
+        self._again.clear()
         self._rows = self._bytes = 0
-        if self._timer is not None:
-            self._timer.cancel()
+        self._drained.set()
+        if self._timer is not None and not self._in_flight:
+            self._timer.cancel()  # otherwise it frees those whose batch hangs
         self._executor.close()
 
     def join(self) -> None:
@@ -177,7 +182,7 @@ class Batcher:
 
     def _admit(self, inputs: Mapping[str, Array]) -> _Work:
         if self._closed:
-            raise Unavailable(ErrorCode.MODEL_NOT_READY, f"{self._label} is being unloaded.", retry_after=1.0)
+            raise self._unloading()
         rows = row_count(self._signature, inputs) if self._batched else 1
         size = nbytes(inputs)
         limits = self._limits
@@ -248,8 +253,10 @@ class Batcher:
 
     def _execute(self, batch: _Batch) -> Results:
         begin = time.perf_counter()
-        outputs = self._runner.run(merge([work.inputs for work in batch.work]))
-        batch.seconds = time.perf_counter() - begin
+        try:
+            outputs = self._runner.run(merge([work.inputs for work in batch.work]))
+        finally:
+            batch.seconds = time.perf_counter() - begin
         return [outputs] if len(batch.work) == 1 else split(outputs, [work.rows for work in batch.work])
 
     def _finish(self, batch: _Batch, result: Results | Exception) -> None:
@@ -259,24 +266,22 @@ class Batcher:
     def _settle(self, batch: _Batch, result: Results | Exception) -> None:
         self._idle += 1
         self._in_flight -= 1
+        self._pace.note(batch.seconds)
         if isinstance(result, Exception):
             self._failed(batch, result)
         else:
-            self._pace.note(batch.seconds)
             self._batch_seconds.observe(batch.seconds)
             self._batch_rows.observe(batch.rows)
             for work, outputs in zip(batch.work, result, strict=True):
                 if not work.future.done():
                     work.future.set_result(outputs)
-        while self._arrivals and self._arrivals[0].future.done():
-            self._arrivals.popleft()
         self._drained.set()
 
     def _failed(self, batch: _Batch, error: Exception) -> None:
         alive = [work for work in batch.work if not work.future.done()]
-        if len(batch.work) == 1:
+        if len(batch.work) == 1 or self._ended:
             for work in alive:
-                _fail(work, error)
+                _fail(work, error if len(batch.work) == 1 else self._unloading())
             return
         middle = (len(alive) + 1) // 2
         for half in (alive[:middle], alive[middle:]):
@@ -285,17 +290,21 @@ class Batcher:
 
     def _watch(self, work: _Work) -> None:
         """Applies ``max_wait_s``: the same for all, so one timer for the oldest stands for a timer each."""
-        self._arrivals.append(work)
+        self._arrivals[work] = None
         if self._timer is None:
             self._timer = self._loop.call_at(work.arrived + self._limits.max_wait_s, self._expire_oldest)
 
     def _expire_oldest(self) -> None:
         self._timer = None
-        latest = self._loop.time() - self._limits.max_wait_s
-        while self._arrivals and (self._arrivals[0].future.done() or self._arrivals[0].arrived <= latest):
-            self._expire(self._arrivals.popleft())
-        if self._arrivals:
-            self._timer = self._loop.call_at(self._arrivals[0].arrived + self._limits.max_wait_s, self._expire_oldest)
+        now = self._loop.time()
+        while self._arrivals:
+            oldest = next(iter(self._arrivals))
+            due = oldest.arrived + self._limits.max_wait_s
+            if due > now:
+                self._timer = self._loop.call_at(due, self._expire_oldest)
+                return
+            del self._arrivals[oldest]
+            self._expire(oldest)
 
     def _expire(self, work: _Work) -> None:
         if work.future.done():
@@ -303,6 +312,9 @@ class Batcher:
         waited = self._loop.time() - work.arrived
         self._discard(work)
         _fail(work, DeadlineExceeded(ErrorCode.TIMEOUT, f"No result within {waited:.3f} s.", retry_after=1.0))
+
+    def _unloading(self) -> Unavailable:
+        return Unavailable(ErrorCode.MODEL_NOT_READY, f"{self._label} is being unloaded.", retry_after=1.0)
 
     def _discard(self, work: _Work) -> None:
         """Gives back the room of a request that has not started."""

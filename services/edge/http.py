@@ -67,7 +67,7 @@ class Exchange:
             ClientGone: If the client hangs up before the end.
         """
         declared = self.headers.get(b"content-length")
-        if declared is not None and declared.isdigit() and int(declared) > limit:
+        if declared is not None and declared.isdigit() and (len(declared) > 18 or int(declared) > limit):
             raise _too_large(limit)
         message = await self._next()
         data: bytes = message.get("body", b"")

@@ -102,6 +102,7 @@ async def test_flat_data_and_nan_out(client: httpx.AsyncClient) -> None:
         ({}, b"\0" * 16, "99999", ErrorCode.LENGTH_MISMATCH),
         ({}, b"\0" * 16, "-1", ErrorCode.LENGTH_MISMATCH),
         ({}, b"\0" * 16, "1e3", ErrorCode.LENGTH_MISMATCH),
+        ({}, b"\0" * 16, "9" * 5000, ErrorCode.LENGTH_MISMATCH),
         ({}, b"\0" * 16, "10", ErrorCode.MALFORMED),
         ({"parameters": {"binary_data_size": -1}}, b"", None, ErrorCode.LENGTH_MISMATCH),
         ({"parameters": {"binary_data_size": "16"}}, b"\0" * 16, None, ErrorCode.LENGTH_MISMATCH),
@@ -120,6 +121,9 @@ async def test_flat_data_and_nan_out(client: httpx.AsyncClient) -> None:
         ({"shape": [-1, 2]}, b"\0" * 16, None, ErrorCode.TENSOR_SHAPE),
         ({"shape": [-2, -2]}, b"\0" * 16, None, ErrorCode.TENSOR_SHAPE),
         ({"shape": [2**62, 2**62]}, b"\0" * 16, None, ErrorCode.TENSOR_SHAPE),
+        ({"shape": [0, 2**62, 2**62], "parameters": {"binary_data_size": 0}}, b"", None, ErrorCode.TENSOR_SHAPE),
+        ({"shape": [0, 2**62, 2**62], "parameters": None, "data": []}, b"", None, ErrorCode.TENSOR_SHAPE),
+        ({"datatype": "BYTES", "shape": [1000]}, b"\0" * 16, None, ErrorCode.TENSOR_DATA),
         ({"shape": [1] * 5}, b"\0" * 16, None, ErrorCode.TENSOR_SHAPE),
         ({"shape": [2**70]}, b"\0" * 16, None, None),
         ({"shape": [1.5, 2]}, b"\0" * 16, None, ErrorCode.MALFORMED),
@@ -155,7 +159,7 @@ async def test_an_unknown_output_is_refused(client: httpx.AsyncClient) -> None:
     assert "'logits'" in response.json()["error"]
 
 
-@pytest.mark.parametrize("timeout", [-1, 1.5, "soon", True])
+@pytest.mark.parametrize("timeout", [-1, 1.5, "soon", True, 10**400])
 async def test_a_wrong_timeout_is_refused(client: httpx.AsyncClient, timeout: object) -> None:
     """The timeout parameter is whole microseconds."""
     response = await send(client, tensor(), tail=ROWS.tobytes(), parameters={"timeout": timeout})

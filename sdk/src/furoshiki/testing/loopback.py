@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -34,7 +34,8 @@ def loopback(service: FakeService) -> Iterator[str]:
             for name, value in {**answer.headers, "content-length": str(len(answer.body))}.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(answer.body)
+            with suppress(BrokenPipeError, ConnectionResetError):  # a client that went away wants no answer
+                self.wfile.write(answer.body)
 
         do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815 - names of http.server
 

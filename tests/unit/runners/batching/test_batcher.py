@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import numpy as np
 import pytest
@@ -253,3 +253,69 @@ async def test_close_fails_what_waits(make: MakeBatcher) -> None:
         await waiting
     runner.gate.set()
     np.testing.assert_array_equal((await first)["y"], [[1, 1]])
+
+
+async def test_close_fails_what_would_be_run_again(make: MakeBatcher) -> None:
+    """A batch that fails after close is not halved and run again on threads that have ended: its requests are answered."""
+    runner = FakeRunner()
+    batcher = make(runner)
+    runner.gate.clear()
+    tasks = [asyncio.ensure_future(batcher.infer(rows(v))) for v in (1, POISON, 3)]
+    await started(runner, 1)
+    batcher.close()
+    runner.gate.set()
+    async with asyncio.timeout(5):
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(result) for result in results] == [Unavailable] * 3
+
+
+async def test_close_ends_a_drain(make: MakeBatcher) -> None:
+    """A drain that waits for requests which close has failed returns."""
+    batcher = make(FakeRunner())
+    task = asyncio.ensure_future(batcher.infer(rows(1)))
+    await asyncio.sleep(0)
+    drained = asyncio.ensure_future(batcher.drain())
+    while batcher._drained.is_set():
+        await asyncio.sleep(0)
+    batcher.close()
+    async with asyncio.timeout(5):
+        await drained
+    with pytest.raises(Unavailable):
+        await task
+
+
+async def test_a_hung_batch_frees_its_callers_after_close(make: MakeBatcher) -> None:
+    """Close does not take the time limit away from requests whose batch hangs."""
+    runner = FakeRunner()
+    batcher = make(runner, max_wait_s=0.01)
+    runner.gate.clear()
+    task = asyncio.ensure_future(batcher.infer(rows(0)))
+    await started(runner, 1)
+    batcher.close()
+    async with asyncio.timeout(5):
+        with pytest.raises(DeadlineExceeded):
+            await task
+
+
+class HangsFirst(FakeRunner):
+    """Holds its first execution until the gate is set, and no other."""
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        if self.batches:
+            self.batches.append(len(inputs["x"]))
+            return {"y": 2 * inputs["x"] + 1}
+        return super().run(inputs)
+
+
+async def test_answered_requests_are_let_go(make: MakeBatcher) -> None:
+    """While one instance hangs, the requests another one has answered are not kept until the hung one ends."""
+    runner = HangsFirst()
+    batcher = make(runner, instances=2)
+    runner.gate.clear()
+    hung = asyncio.ensure_future(batcher.infer(rows(0)))
+    await started(runner, 1)
+    await asyncio.gather(*(batcher.infer(rows(n)) for n in range(20)))
+    assert len(batcher._arrivals) == 1
+    runner.gate.set()
+    await hung
+    assert not batcher._arrivals

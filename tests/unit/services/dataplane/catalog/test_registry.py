@@ -1,0 +1,360 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The registry-backed catalog with real signed bundles and a registry in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import onnx
+import pytest
+import pytest_asyncio
+from onnx import TensorProto, helper
+
+import furoshiki
+from artifacts.digest import digest_bytes
+from artifacts.keys.file import FileTrust
+from artifacts.signing.ed25519 import Ed25519Signer
+from artifacts.signing.policy import TrustPolicy
+from artifacts.testing import Bundle, make_bundle, refused, trust
+from core.clock import ManualClock, SystemClock
+from core.errors import ErrorCode, FuroshikiError, ModelError, Unavailable
+from core.tensors import ANY, DType, Signature, TensorSpec
+from runners.batching.policy import BatchLimits
+from runners.cache import LoadedModel, ModelCache
+from runners.interface import RunnerOptions
+from services.dataplane.catalog import registry
+from services.dataplane.catalog.registry import RegistryCatalog
+from services.dataplane.loading import ModelLoader
+from services.dataplane.registry import RegistryGateway
+from services.edge.context import Principal
+
+FRESH, GRACE = 5.0, 300.0
+ACME, GLOBEX = (Principal(tenant=tenant, key_id=f"key-{tenant}") for tenant in ("acme", "globex"))
+SIGNATURE = Signature(
+    inputs=(TensorSpec(name="x", dtype=DType.FP32, shape=(ANY, 2)),),
+    outputs=(TensorSpec(name="y", dtype=DType.FP32, shape=(ANY, 2)),),
+)
+DOWN = Unavailable(ErrorCode.STORE_UNAVAILABLE, "Down.", retry_after=1.0)
+
+
+def times(factor: float) -> bytes:
+    """``y = factor * x`` as an ONNX file."""
+    weight = onnx.numpy_helper.from_array(np.array(factor, dtype=np.float32), "w")
+    tensors = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 2]) for name in "xy"]
+    graph = helper.make_graph(
+        [helper.make_node("Mul", ["x", "w"], ["y"])], "times", tensors[:1], tensors[1:], initializer=[weight]
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    return bytes(model.SerializeToString())
+
+
+@dataclass(kw_only=True)
+class MemoryRegistry:
+    """A registry in memory, as the gateway shows it: versions by tenant and model, the newest is what a name means."""
+
+    bundles: dict[tuple[str, str], dict[int, Bundle]] = field(default_factory=dict)
+    named: dict[str, str] = field(default_factory=dict)  # replaces a digest in what resolve tells
+    asked: list[tuple[str, str, int | None]] = field(default_factory=list)
+    downloads: list[tuple[str, str, int]] = field(default_factory=list)
+    away: FuroshikiError | None = None
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+    closed: bool = False
+
+    def put(self, bundle: Bundle) -> Bundle:
+        manifest = bundle.manifest
+        self.bundles.setdefault((manifest.tenant, manifest.model), {})[manifest.version] = bundle
+        return bundle
+
+    async def resolve(self, tenant: str, model: str, version: int | None) -> furoshiki.Version:
+        self.asked.append((tenant, model, version))
+        await self.open.wait()
+        if self.away is not None:
+            raise self.away
+        versions = self.bundles.get((tenant, model), {})
+        number = max(versions, default=0) if version is None else version
+        if number not in versions:
+            raise ModelError(ErrorCode.MODEL_NOT_FOUND, "The registry knows no such model.")
+        manifest = versions[number].manifest
+        return furoshiki.Version(
+            tenant=tenant,
+            model=model,
+            version=number,
+            stage="DEVELOPMENT",
+            format="onnx",
+            digest=self.named.get(manifest.digest, manifest.digest),
+            key_id=versions[number].signer.key_id,
+            size=manifest.size,
+            created_at=datetime.now(UTC),
+        )
+
+    async def download(self, tenant: str, model: str, version: int, folder: Path) -> None:
+        self.downloads.append((tenant, model, version))
+        if self.away is not None:
+            raise self.away
+        self.bundles[tenant, model][version].write(folder)
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+@dataclass(kw_only=True)
+class Setting:
+    """A catalog and everything around it."""
+
+    catalog: RegistryCatalog
+    remote: MemoryRegistry
+    clock: ManualClock
+    cache: ModelCache
+    trusted: Path
+    signers: Mapping[str, Ed25519Signer]
+
+    def bundle(self, factor: float = 2, *, tenant: str = "acme", version: int = 1, model: str = "digits") -> Bundle:
+        """Registers a signed version."""
+        files = {"model.onnx": times(factor)}
+        return self.remote.put(
+            make_bundle(
+                files, signer=self.signers[tenant], signature=SIGNATURE, tenant=tenant, model=model, version=version
+            )
+        )
+
+    def trust(self, policy: TrustPolicy) -> None:
+        """Writes a tenant's policy."""
+        (self.trusted / f"{policy.tenant}.json").write_bytes(policy.to_bytes())
+
+    async def infer(self, principal: Principal = ACME, model: str = "digits", version: str | None = None) -> float:
+        """What the model makes of 1."""
+        loaded = await self.catalog.acquire(principal, model, version)
+        try:
+            result = await loaded.handle.infer({"x": np.ones((1, 2), dtype=np.float32)})
+            return float(result["y"][0, 0])
+        finally:
+            self.catalog.release(loaded)
+
+
+@pytest_asyncio.fixture
+async def setting(tmp_path: Path) -> AsyncIterator[Setting]:
+    remote, clock, cache = MemoryRegistry(), ManualClock(), ModelCache(capacity=2**20)
+    remote.open.set()
+    catalog = RegistryCatalog(
+        cast("RegistryGateway", remote),
+        trust=FileTrust(tmp_path),
+        loader=ModelLoader(clock=SystemClock(), options=RunnerOptions(), limits=BatchLimits()),
+        cache=cache,
+        clock=clock,
+        fresh_s=FRESH,
+        grace_s=GRACE,
+    )
+    signers = {tenant: Ed25519Signer.generate() for tenant in ("acme", "globex")}
+    made = Setting(catalog=catalog, remote=remote, clock=clock, cache=cache, trusted=tmp_path, signers=signers)
+    for tenant, signer in signers.items():
+        made.trust(trust(signer, tenant=tenant))
+    yield made
+    await catalog.close()
+
+
+async def test_a_model_is_found_verified_and_loaded_once(setting: Setting) -> None:
+    """The first request loads; the next within fresh_s asks nobody; later only the name is asked again."""
+    bundle = setting.bundle(2)
+    assert await setting.infer() == 2
+    assert await setting.infer() == 2
+    setting.clock.advance(FRESH)
+    assert await setting.infer() == 2
+    assert setting.remote.asked == [("acme", "digits", None)] * 2
+    assert setting.remote.downloads == [("acme", "digits", 1)]
+    assert [(m.digest, m.key_id) for m in setting.cache.models] == [(bundle.manifest.digest, bundle.signer.key_id)]
+
+
+async def test_a_new_version_is_served_within_fresh_s(setting: Setting) -> None:
+    """What a name means follows the registry; an exact version stays."""
+    setting.bundle(2, version=1)
+    assert await setting.infer() == 2
+    setting.bundle(3, version=2)
+    setting.clock.advance(FRESH)
+    assert await setting.infer() == 3
+    assert await setting.infer(version="1") == 2
+
+
+async def test_absence_is_remembered(setting: Setting) -> None:
+    """A model that does not exist is asked about once per fresh_s, and found when it was made."""
+    for _ in range(10):
+        with refused(ErrorCode.MODEL_NOT_FOUND, "'digits'"):
+            await setting.infer()
+    assert len(setting.remote.asked) == 1
+    setting.bundle(2)
+    setting.clock.advance(FRESH)
+    assert await setting.infer() == 2
+
+
+@pytest.mark.parametrize("version", ["0", "-1", "01", "latest", "1.0", "", "9" * 5000, "١"])
+async def test_illegal_versions_are_not_found(setting: Setting, version: str) -> None:
+    """What is no version number is nobody's version; the registry is not asked and nothing is remembered."""
+    setting.bundle(2)
+    with refused(ErrorCode.MODEL_NOT_FOUND):
+        await setting.infer(version=version)
+    assert setting.remote.asked == []
+    assert not setting.catalog._names
+
+
+@pytest.mark.parametrize("model", ["", "..", "../digits", "a/b", "Digits", "a\n", "x" * 100_000, "digits@1", "а"])
+async def test_illegal_names_are_not_found(setting: Setting, model: str) -> None:
+    """An illegal name never reaches the registry and is not kept in memory, however long it is."""
+    with pytest.raises(ModelError) as caught:
+        await setting.infer(model=model)
+    assert caught.value.code is ErrorCode.MODEL_NOT_FOUND
+    assert len(caught.value.message) < 300
+    assert setting.remote.asked == []
+    assert not setting.catalog._names
+
+
+async def test_tenants_are_apart(setting: Setting) -> None:
+    """The same name means each tenant's own model, and one tenant's model is absent for the other."""
+    setting.bundle(2, tenant="acme")
+    setting.bundle(5, tenant="globex")
+    setting.bundle(7, tenant="globex", model="secret")
+    assert [await setting.infer(who) for who in (ACME, GLOBEX)] == [2, 5]
+    with refused(ErrorCode.MODEL_NOT_FOUND):
+        await setting.infer(ACME, "secret")
+    assert await setting.infer(GLOBEX, "secret") == 7
+    assert ("acme", "secret", 1) not in setting.remote.downloads
+
+
+async def test_another_tenants_bundle_is_refused(setting: Setting) -> None:
+    """If the registry hands out a bundle of another tenant, its signature does not help it."""
+    foreign = setting.bundle(5, tenant="globex")
+    setting.remote.bundles["acme", "digits"] = {1: foreign}
+    with refused(ErrorCode.SIGNER_UNTRUSTED):
+        await setting.infer(ACME)
+
+
+async def test_another_bundle_than_was_named_is_refused(setting: Setting) -> None:
+    """The registry names one digest and sends another, validly signed: refused, not cached under the name of the first."""
+    bundle = setting.bundle(2)
+    setting.remote.named[bundle.manifest.digest] = digest_bytes(b"another")
+    with refused(ErrorCode.SUBJECT_MISMATCH, bundle.manifest.digest):
+        await setting.infer()
+    assert setting.cache.models == []
+
+
+async def test_a_damaged_download_is_refused_and_not_remembered(setting: Setting) -> None:
+    """A flipped byte is SIGN_004 for this request; when the registry is repaired the next request succeeds."""
+    bundle = setting.bundle(2)
+    good = bundle.files["model.onnx"]
+    bundle.files["model.onnx"] = good[:-1] + bytes([good[-1] ^ 1])
+    with refused(ErrorCode.DIGEST_MISMATCH, "model.onnx"):
+        await setting.infer()
+    bundle.files["model.onnx"] = good
+    assert await setting.infer() == 2
+
+
+async def test_known_models_survive_an_absent_registry(setting: Setting) -> None:
+    """While the registry is away known names work for grace_s, unknown ones get a retryable error."""
+    setting.bundle(2)
+    await setting.infer()
+    setting.remote.away = DOWN
+    setting.clock.advance(FRESH + GRACE)
+    assert await setting.infer() == 2
+    with refused(ErrorCode.STORE_UNAVAILABLE):
+        await setting.infer(model="other")
+
+
+async def test_grace_ends(setting: Setting) -> None:
+    """However often a name is used meanwhile, grace counts from the registry's last answer."""
+    setting.bundle(2)
+    await setting.infer()
+    setting.remote.away = DOWN
+    for _ in range(int((FRESH + GRACE) / 10)):
+        setting.clock.advance(10)
+        await setting.infer()
+    setting.clock.advance(10)
+    with refused(ErrorCode.STORE_UNAVAILABLE):
+        await setting.infer()
+
+
+async def test_an_absent_registry_is_not_asked_for_each_request(setting: Setting) -> None:
+    """A registry that hangs costs one request per fresh_s its wait, not every request."""
+    setting.bundle(2)
+    await setting.infer()
+    setting.remote.away = DOWN
+    setting.clock.advance(FRESH)
+    for _ in range(10):
+        await setting.infer()
+    assert len(setting.remote.asked) == 2
+
+
+@pytest.mark.parametrize("what", ["manifest", "file", "key", "untrusted"])
+@pytest.mark.parametrize("away", [False, True], ids=["registry-up", "registry-down"])
+async def test_what_is_revoked_leaves_the_cache(setting: Setting, what: str, away: bool) -> None:
+    """Within fresh_s of a revocation the loaded model is closed and not served again, whatever of it was revoked."""
+    bundle = setting.bundle(2)
+    assert await setting.infer() == 2
+    policy = trust(bundle.signer)
+    entry = bundle.manifest.files[0]
+    policy = {
+        "manifest": replace(policy, revoked_digests=frozenset({bundle.manifest.digest})),
+        "file": replace(policy, revoked_digests=frozenset({entry.digest})),
+        "key": replace(policy, revoked_keys=frozenset({bundle.signer.key_id})),
+        "untrusted": trust(Ed25519Signer.generate()),
+    }[what]
+    setting.trust(policy)
+    setting.remote.away = DOWN if away else None
+    assert await setting.infer() == 2
+    setting.clock.advance(FRESH)
+    with pytest.raises(FuroshikiError) as caught:
+        await setting.infer()
+    if not away:
+        assert caught.value.code is (ErrorCode.SIGNER_UNTRUSTED if what == "untrusted" else ErrorCode.REVOKED)
+    assert setting.cache.models == []
+
+
+async def test_another_revocation_disturbs_nobody(setting: Setting) -> None:
+    """A policy that changes elsewhere leaves loaded models where they are."""
+    bundle = setting.bundle(2)
+    await setting.infer()
+    other = trust(bundle.signer, Ed25519Signer.generate())
+    setting.trust(replace(other, revoked_digests=frozenset({digest_bytes(b"other")})))
+    setting.clock.advance(FRESH)
+    assert await setting.infer() == 2
+    assert len(setting.remote.downloads) == 1
+
+
+async def test_one_question_and_one_load_at_a_time(setting: Setting) -> None:
+    """Twenty first requests: one question, one download; one that goes away disturbs nobody."""
+    setting.bundle(2)
+    setting.remote.open.clear()
+    tasks = [asyncio.ensure_future(setting.catalog.acquire(ACME, "digits", None)) for _ in range(20)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    tasks[0].cancel()
+    setting.remote.open.set()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    models = [result for result in results if isinstance(result, LoadedModel)]
+    assert len(models) == 19
+    assert len({id(model) for model in models}) == 1
+    assert (len(setting.remote.asked), len(setting.remote.downloads)) == (1, 1)
+    assert models[0].leases == 19
+    for model in models:
+        setting.catalog.release(model)
+
+
+async def test_what_is_remembered_is_bounded(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the bound the name that was not looked up for longest is forgotten."""
+    monkeypatch.setattr(registry, "_MOST_NAMES", 3)
+    for n in range(5):
+        with refused(ErrorCode.MODEL_NOT_FOUND):
+            await setting.infer(model=f"m{n}")
+    assert [name[1] for name in setting.catalog._names] == ["m2", "m3", "m4"]
+
+
+async def test_close_ends_everything(setting: Setting) -> None:
+    """After close the catalog is not ready, its models and connections are closed."""
+    setting.bundle(2)
+    await setting.infer()
+    assert await setting.catalog.ready()
+    await setting.catalog.close()
+    assert (await setting.catalog.ready(), setting.cache.models, setting.remote.closed) == (False, [], True)

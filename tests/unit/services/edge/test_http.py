@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clients that go away, and bodies that come in pieces, through the whole application over hand-written ASGI."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import pytest
+import pytest_asyncio
+
+from core.clock import SystemClock
+from runners.cache import LoadedModel
+from runners.handle import EmbeddedHandle
+from runners.testing import FakeRunner
+from services.dataplane.catalog.bundle import BundleCatalog
+from services.dataplane.infer import DataPlane
+from services.edge.access_log import AccessLog
+from services.edge.auth import OpenAuth
+from services.edge.http import Message, Scope
+from services.edge.limits import EdgeLimits
+from services.inference.app import InferenceApp, Parts
+from services.rest_v1.routes import RestV1
+from services.rest_v2.routes import RestV2
+from services.testing import TENANT, inner_app, loaded
+
+BODY = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}]}).encode()
+SHORT = json.dumps({"model": "fake", "inputs": {"x": [[1, 2]]}}).encode()
+
+
+@dataclass(eq=False)
+class Connection:
+    """One client's side of an exchange: what it sends, what it was sent, and when it hangs up."""
+
+    messages: list[Message]
+    path: str = "/v2/models/fake/infer"
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    sent: list[Message] = field(default_factory=list)
+    hung_up: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def scope(self) -> Scope:
+        return {"type": "http", "method": "POST", "path": self.path, "headers": self.headers}
+
+    async def receive(self) -> Message:
+        if self.messages:
+            return self.messages.pop(0)
+        await self.hung_up.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        self.sent.append(message)
+
+    @property
+    def status(self) -> int:
+        return int(self.sent[0]["status"])
+
+
+def whole(body: bytes) -> list[Message]:
+    return [{"type": "http.request", "body": body}]
+
+
+@dataclass
+class Service:
+    """The application around a runner that a test can hold."""
+
+    app: InferenceApp
+    runner: FakeRunner
+    model: LoadedModel
+    log: io.BytesIO
+    access_log: AccessLog
+
+    @property
+    def rows_waiting(self) -> int:
+        assert isinstance(self.model.handle, EmbeddedHandle)
+        return self.model.handle._batcher.rows_waiting
+
+    def call(self, connection: Connection) -> asyncio.Task[None]:
+        return asyncio.ensure_future(self.app(connection.scope, connection.receive, connection.send))
+
+    def codes(self) -> list[tuple[str, int]]:
+        self.access_log.flush()
+        lines = [json.loads(line) for line in self.log.getvalue().splitlines()]
+        return [(line["code"], line["status"]) for line in lines]
+
+
+@pytest_asyncio.fixture
+async def service() -> AsyncIterator[Service]:
+    runner = FakeRunner(width=2)
+    model = loaded(runner)
+    plane = DataPlane(BundleCatalog(model))
+    limits = EdgeLimits(body_bytes=1000)
+    log = io.BytesIO()
+    access_log = AccessLog(clock=SystemClock(), stream=log)
+    parts = Parts(
+        plane=plane,
+        authenticator=OpenAuth(TENANT),
+        edges=(RestV2(plane, limits=limits, version="0"), RestV1(plane, limits=limits)),
+        access_log=access_log,
+    )
+    yield Service(InferenceApp(inner_app, parts), runner, model, log, access_log)
+    runner.gate.set()
+    await plane.close()
+
+
+async def waits_for(condition: Callable[[], object]) -> None:
+    """Lets the loop run until ``condition()`` holds."""
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("/v2/models/fake/infer", BODY), ("/v1/infer", SHORT)], ids=["rest_v2", "rest_v1"]
+)
+async def test_a_hang_up_leaves_the_queue(service: Service, path: str, body: bytes) -> None:
+    """A client that goes away while its request waits is taken out of the queue and never computed; nothing is sent."""
+    service.runner.gate.clear()
+    first = Connection(whole(body), path)
+    answered = service.call(first)
+    await waits_for(lambda: service.runner.batches)
+    second = Connection(whole(body), path)
+    gone = service.call(second)
+    await waits_for(lambda: service.rows_waiting == 1)
+    second.hung_up.set()
+    async with asyncio.timeout(5):
+        await gone
+    assert service.rows_waiting == 0
+    service.runner.gate.set()
+    await answered
+    assert (first.status, second.sent, service.runner.batches) == (200, [], [1])
+    assert service.codes() == [("CANCEL_001", 499), ("ok", 200)]
+
+
+async def test_a_hang_up_during_execution(service: Service) -> None:
+    """A client that goes away while its batch runs costs nobody else anything."""
+    service.runner.gate.clear()
+    connections = [Connection(whole(BODY)) for _ in range(3)]
+    tasks = [service.call(connection) for connection in connections]
+    await waits_for(lambda: service.runner.batches)
+    connections[1].hung_up.set()
+    async with asyncio.timeout(5):
+        await tasks[1]
+    service.runner.gate.set()
+    await asyncio.gather(*tasks)
+    assert service.runner.batches == [3]
+    assert [len(connection.sent) for connection in connections] == [2, 0, 2]
+
+
+async def test_a_fast_request_is_not_watched(service: Service) -> None:
+    """A request that ends at once leaves neither a task nor a timer behind."""
+    connection = Connection(whole(BODY))
+    before = asyncio.all_tasks()
+    await service.call(connection)
+    assert connection.status == 200
+    assert asyncio.all_tasks() == before
+    connection.hung_up.set()
+
+
+@pytest.mark.parametrize("pieces", [0, 1, 2])
+async def test_a_hang_up_inside_the_body(service: Service, pieces: int) -> None:
+    """A client that goes away before its body is complete is not answered, and nothing of it is executed."""
+    connection = Connection([{"type": "http.request", "body": BODY[:10], "more_body": True} for _ in range(pieces)])
+    connection.hung_up.set()
+    await service.call(connection)
+    assert connection.sent == []
+    assert service.runner.batches == []
+    assert service.codes() == [("CANCEL_001", 499)]
+
+
+async def test_a_body_in_pieces_is_whole(service: Service) -> None:
+    """A body may come byte by byte, with empty pieces between."""
+    pieces: list[Message] = [
+        {"type": "http.request", "body": piece, "more_body": True} for byte in BODY for piece in (bytes([byte]), b"")
+    ]
+    connection = Connection([*pieces, {"type": "http.request"}])
+    await service.call(connection)
+    assert connection.status == 200
+
+
+@pytest.mark.parametrize("declared", [None, b"1001", b"9" * 5000])
+async def test_a_body_beyond_the_limit_is_not_read(service: Service, declared: bytes | None) -> None:
+    """The 413 comes as soon as the size is known: declared, or reached; the rest is not waited for."""
+    messages: list[Message] = [{"type": "http.request", "body": b"x" * 400, "more_body": True} for _ in range(10)]
+    connection = Connection(messages, headers=[(b"content-length", declared)] if declared else [])
+    await service.call(connection)
+    assert connection.status == 413
+    assert len(connection.messages) == (7 if declared is None else 10)
+    assert dict(connection.sent[0]["headers"])[b"x-furoshiki-error"] == b"VALID_003"
+
+
+async def test_an_unexpected_error_shows_one_sentence(service: Service) -> None:
+    """A fault of ours is a 500 with a request id; its text is for the log only."""
+
+    def broken(_inputs: object) -> None:
+        raise RuntimeError("s3cr3t")
+
+    service.runner.run = broken  # type: ignore[method-assign, assignment]
+    connection = Connection(whole(BODY), headers=[(b"x-request-id", b"r-1")])
+    await service.call(connection)
+    headers = dict(connection.sent[0]["headers"])
+    assert (connection.status, headers[b"x-furoshiki-error"]) == (500, b"INTERNAL_001")
+    assert headers[b"x-request-id"] == b"r-1"
+    assert b"s3cr3t" not in connection.sent[1]["body"]
