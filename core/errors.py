@@ -46,8 +46,9 @@ class ErrorCode(StrEnum):
     TENSOR_MISSING = "TENSOR_003"  # a required input tensor is absent
     TENSOR_UNEXPECTED = "TENSOR_004"  # a tensor the model does not have
     TENSOR_DATA = "TENSOR_005"  # the data of a tensor cannot be decoded as declared
+    TENSOR_REJECTED = "TENSOR_006"  # the model cannot process these values, or not these shapes together
     DEVICE_UNAVAILABLE = "DEVICE_001"  # no runner for that device is available
-    INFERENCE_FAILED = "INFER_001"  # the runtime failed on valid input
+    INFERENCE_FAILED = "INFER_001"  # the runtime failed for a reason that is not the request's
     QUEUE_FULL = "QUEUE_001"  # the bounded batching queue is full
     QUOTA_EXCEEDED = "QUOTA_001"  # a tenant limit is reached
     TIMEOUT = "TIMEOUT_001"  # the deadline passed before a result

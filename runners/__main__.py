@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m runners inspect FILE``: prints a model's signature as one JSON line.
+"""``python -m runners inspect PATH``: prints a model's signature as one JSON line.
 
-The registry starts this as a child with limits, so that a hostile file meets a short-lived process. Exit codes: 0 with
-``{"inputs", "outputs", "precision"}``; 3 with ``{"error": {"code", "message"}}`` when the runtime refuses the file; 2 with
+PATH is the model file, or a folder that holds it with its weight files. The registry starts this as a child with limits, so
+that a hostile file meets a short-lived process. Exit codes: 0 with ``{"inputs", "outputs", "precision"}``; 3 with
+``{"error": {"code", "message"}}`` when the runtime refuses the file; 2 with
 a sentence on stderr when the file cannot be read.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -43,8 +45,11 @@ def _tensor(spec: TensorSpec) -> dict[str, Any]:
 
 def inspect(path: Path) -> tuple[int, dict[str, Any]]:
     """Loads the model and describes it; the exit code and what to print."""
+    root = path if path.is_dir() else path.parent
+    paths = [found for found in path.rglob("*") if found.is_file()] if path.is_dir() else [path]
+    files = {found.relative_to(root).as_posix(): found.read_bytes() for found in paths}
     try:
-        runner = OnnxCpuBackend().load({path.name: path.read_bytes()}, options=RunnerOptions())
+        runner = OnnxCpuBackend().load(files, options=RunnerOptions())
     except ModelError as error:
         return REFUSED, {"error": {"code": str(error.code), "message": error.message}}
     return 0, describe(runner.signature)
@@ -54,13 +59,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m runners")
     commands = parser.add_subparsers(required=True)
     command = commands.add_parser("inspect", help="print the inputs and outputs of a model file")
-    command.add_argument("file", type=Path)
-    file = parser.parse_args().file
+    command.add_argument("path", type=Path)
+    path = parser.parse_args().path
+    channel = os.dup(1)
+    os.dup2(2, 1)  # whatever a runtime prints is talk; only the answer goes to stdout
     try:
-        code, answer = inspect(file)
+        code, answer = inspect(path)
     except OSError as error:
-        parser.error(f"{file} cannot be read: {error.strerror}")
-    sys.stdout.buffer.write(orjson.dumps(answer) + b"\n")
+        parser.error(f"{path} cannot be read: {error.strerror}")
+    with os.fdopen(channel, "wb") as stdout:
+        stdout.write(orjson.dumps(answer) + b"\n")
     return code
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Generic, TypeVar
@@ -56,10 +57,16 @@ class Executor(Generic[Job, Result]):
         for _ in self._threads:
             self._jobs.put(None)
 
-    def join(self) -> None:
-        """Waits until the threads have ended. Blocks; call it off the loop."""
+    def join(self, timeout: float) -> bool:
+        """Waits until the threads have ended, ``timeout`` seconds at most. Blocks; call it off the loop.
+
+        Returns:
+            False if a thread still runs; it ends with its job, or with the process.
+        """
+        deadline = time.monotonic() + timeout
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
 
     def _serve(self) -> None:
         while (job := self._jobs.get()) is not None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
+from core.telemetry.logs import get_logger
 from core.tensors import Array, Signature
 from runners.batching.batcher import Batcher
 from runners.batching.policy import BatchLimits
 from runners.interface import Runner, RunnerOptions
+
+_STOP_S: Final = 5.0  # how long an execution that was asked to stop may take
+
+log = get_logger(__name__)
 
 
 class RunnerHandle(Protocol):
@@ -51,11 +56,13 @@ class EmbeddedHandle:
         self.runner = runner.name
         self.signature = runner.signature
         self._runner = runner
+        self._label = label
         self._batcher = Batcher(runner, limits=limits, instances=options.instances, label=label)
         self.infer = self._batcher.infer
         self.drain = self._batcher.drain
 
     async def close(self) -> None:
         self._batcher.close()
-        await asyncio.to_thread(self._batcher.join)
+        if not await asyncio.to_thread(self._batcher.join, _STOP_S):
+            log.error("execution_does_not_stop", model=self._label, waited_s=_STOP_S)
         self._runner.close()

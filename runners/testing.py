@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.errors import ErrorCode, OperatorError, Unavailable
+from core.errors import ErrorCode, OperatorError, TensorError, Unavailable
 from core.tensors import ANY, Array, DType, Signature, TensorSpec
-from runners.interface import Runner
+from runners.interface import Runner, StopSignal
 
 POISON = -666.0  # a value FakeRunner fails on
 
@@ -43,14 +43,16 @@ class FakeRunner:
         self.batches: list[int] = []
         self.closed = False
 
-    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def run(self, inputs: Mapping[str, Array], stop: StopSignal | None = None) -> dict[str, Array]:
         if self.closed:
             raise Unavailable(ErrorCode.MODEL_NOT_READY, "The model was unloaded.")
         x = inputs["x"]
         self.batches.append(len(x))
-        self.gate.wait()
+        while not self.gate.wait(0.005):
+            if stop is not None and stop.stopped:
+                raise OperatorError(ErrorCode.INFERENCE_FAILED, "The execution was stopped.")
         if (x == POISON).any():
-            raise OperatorError(ErrorCode.INFERENCE_FAILED, "The batch holds a poisoned value.")
+            raise TensorError(ErrorCode.TENSOR_REJECTED, "The batch holds a poisoned value.")
         return {"y": 2 * x + 1}
 
     def close(self) -> None:
@@ -93,10 +95,10 @@ class RunnerContract(ABC):
         np.testing.assert_allclose(runner.run({"x": x})["y"], x @ weights)
 
     def test_failure_leaves_the_runner_usable(self, runner: Runner) -> None:
-        """A run the runtime rejects raises INFER_001, and the next run succeeds."""
-        with pytest.raises(OperatorError) as caught:
+        """A run the model cannot process raises TENSOR_006, and the next run succeeds."""
+        with pytest.raises(TensorError) as caught:
             runner.run({"x": np.zeros((1, 5), dtype=np.float32)})
-        assert caught.value.code is ErrorCode.INFERENCE_FAILED
+        assert caught.value.code is ErrorCode.TENSOR_REJECTED
         np.testing.assert_array_equal(runner.run({"x": np.zeros((1, 4), dtype=np.float32)})["y"], np.zeros((1, 3)))
 
     def test_threads_may_share_it(self, runner: Runner, weights: Array) -> None:

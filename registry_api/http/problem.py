@@ -79,7 +79,14 @@ def status_of(code: ErrorCode) -> int:  # noqa: C901, PLR0911, PLR0912 - one fla
             return 415
         case E.INVALID_FIELD | E.MODEL_INVALID | E.TENSOR_SHAPE | E.TENSOR_DTYPE | E.TENSOR_MISSING:
             return 422
-        case E.TENSOR_UNEXPECTED | E.TENSOR_DATA | E.PATH_UNSAFE | E.DIGEST_MISMATCH | E.MANIFEST_INVALID:
+        case (
+            E.TENSOR_UNEXPECTED
+            | E.TENSOR_DATA
+            | E.TENSOR_REJECTED
+            | E.PATH_UNSAFE
+            | E.DIGEST_MISMATCH
+            | E.MANIFEST_INVALID
+        ):
             return 422
         case E.SIGNATURE_MISSING | E.SIGNATURE_INVALID | E.SIGNER_UNTRUSTED | E.FILE_UNEXPECTED | E.FILE_MISSING:
             return 422

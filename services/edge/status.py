@@ -15,6 +15,8 @@ def http_status(code: E) -> int:  # noqa: C901, PLR0911, PLR0912 -- one flat tab
             return 400
         case E.TENSOR_SHAPE | E.TENSOR_DTYPE | E.TENSOR_MISSING | E.TENSOR_UNEXPECTED | E.TENSOR_DATA:
             return 400
+        case E.TENSOR_REJECTED:
+            return 400
         case E.AUTH_REQUIRED | E.AUTH_INVALID:
             return 401
         case E.AUTH_FORBIDDEN:

@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from core.errors import ErrorCode, ModelError, TensorError
+from core.errors import ErrorCode, FuroshikiError, ModelError, TensorError, Unavailable
 from core.tensors import Array
+from runners.__main__ import inspect
 from runners.backends.onnx import OnnxCpuBackend
-from runners.interface import Runner, RunnerOptions
+from runners.interface import Runner, RunnerOptions, StopSignal
 from runners.testing import RunnerContract
 
 
@@ -52,6 +55,80 @@ def test_external_weights_come_from_the_bundle() -> None:
     del files
     x = np.ones((1, 4), dtype=np.float32)
     np.testing.assert_allclose(runner.run({"x": x})["y"], x @ weights)
+
+
+def test_a_folder_with_external_weights_is_inspected(tmp_path: Path) -> None:
+    """`python -m runners inspect FOLDER` describes a model whose weights lie beside it."""
+    (tmp_path / "model.onnx").write_bytes(linear_model(external("weights.bin")))
+    (tmp_path / "weights.bin").write_bytes(np.zeros(12, dtype=np.float32).tobytes())
+    code, answer = inspect(tmp_path)
+    assert (code, answer["inputs"]) == (0, [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}])
+
+
+def looping_model() -> bytes:
+    """Counts to the number it is given: takes as long as its input says."""
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["going"], ["still"]), helper.make_node("Add", ["sum_in", "one"], ["sum_out"])],
+        "body",
+        [
+            helper.make_tensor_value_info("index", TensorProto.INT64, []),
+            helper.make_tensor_value_info("going", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("sum_in", TensorProto.FLOAT, []),
+        ],
+        [
+            helper.make_tensor_value_info("still", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("sum_out", TensorProto.FLOAT, []),
+        ],
+    )
+    graph = helper.make_graph(
+        [helper.make_node("Loop", ["times", "", "zero"], ["total"], body=body)],
+        "loop",
+        [helper.make_tensor_value_info("times", TensorProto.INT64, [])],
+        [helper.make_tensor_value_info("total", TensorProto.FLOAT, [])],
+        [numpy_helper.from_array(np.array(value, np.float32), name) for name, value in (("zero", 0), ("one", 1))],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    model.ir_version = 9
+    return bytes(model.SerializeToString())
+
+
+def test_an_execution_stops_when_it_is_asked_to() -> None:
+    """A model that would run for years ends when its signal is given, and the runner stays usable."""
+    runner = OnnxCpuBackend().load({"loop.onnx": looping_model()}, options=RunnerOptions())
+    stop = StopSignal()
+    with ThreadPoolExecutor(1) as pool:
+        endless = pool.submit(runner.run, {"times": np.array(2**62)}, stop)
+        stop.stop()
+        assert isinstance(endless.exception(timeout=30), FuroshikiError)
+    assert runner.run({"times": np.array(3)})["total"] == 3
+
+
+def test_an_output_the_device_has_no_memory_for() -> None:
+    """A request for more memory than there is is refused as retryable; the process and the runner go on."""
+    graph = helper.make_graph(
+        [helper.make_node("ConstantOfShape", ["size"], ["y"])],
+        "large",
+        [helper.make_tensor_value_info("size", TensorProto.INT64, [1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n"])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    model.ir_version = 9
+    runner = OnnxCpuBackend().load({"m.onnx": model.SerializeToString()}, options=RunnerOptions())
+    with pytest.raises(Unavailable) as caught:
+        runner.run({"size": np.array([2**45])})
+    assert caught.value.code is ErrorCode.DEVICE_UNAVAILABLE
+    assert runner.run({"size": np.array([3])})["y"].shape == (3,)
+
+
+def test_the_runtimes_own_file_format_is_refused(tmp_path: Path) -> None:
+    """A file in onnxruntime's own format, which skips the checker, is not taken for ONNX."""
+    options = ort.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "model.ort")
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    good = linear_model(numpy_helper.from_array(np.zeros((4, 3), dtype=np.float32), "w"))
+    ort.InferenceSession(good, options, providers=["CPUExecutionProvider"])
+    with pytest.raises(ModelError):
+        OnnxCpuBackend().load({"m.onnx": (tmp_path / "model.ort").read_bytes()}, options=RunnerOptions())
 
 
 @pytest.mark.parametrize("location", ["weights.bin", "./weights.bin", "../weights.bin", "sub/../weights.bin"])

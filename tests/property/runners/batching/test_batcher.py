@@ -16,10 +16,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from core.errors import DeadlineExceeded, ErrorCode, FuroshikiError, OperatorError, Overloaded
+from core.errors import DeadlineExceeded, ErrorCode, FuroshikiError, Overloaded, TensorError
 from core.tensors import Array
-from runners.batching.batcher import Batcher, Results, _Batch
+from runners.batching.batcher import Batcher
 from runners.batching.policy import BatchLimits
+from runners.batching.queue import Batch, Results
 from runners.testing import POISON, FakeRunner
 
 INSTANCES = 2
@@ -44,18 +45,19 @@ class HandRunExecutor:
     """Stands for the threads: batches wait in ``held`` until a rule ends them."""
 
     def __init__(self) -> None:
-        self.held: list[_Batch] = []
+        self.held: list[Batch] = []
         self.started: set[float] = set()  # tags of the requests that began
 
-    def submit(self, batch: _Batch) -> None:
+    def submit(self, batch: Batch) -> None:
         self.held.append(batch)
         self.started |= {tag_of(work.inputs["x"]) for work in batch.work}
 
     def close(self) -> None:
         """Nothing to end."""
 
-    def join(self) -> None:
+    def join(self, timeout: float) -> bool:
         """Nothing to wait for."""
+        return True
 
 
 @dataclass(kw_only=True, eq=False)
@@ -164,10 +166,10 @@ class BatcherMachine(RuleBasedStateMachine):
         result: Results | Exception
         try:
             result = self.batcher._execute(batch)
-        except OperatorError as error:
+        except TensorError as error:
             result = error
         if breaks and len(batch.work) > 1:
-            result = OperatorError(ErrorCode.INFERENCE_FAILED, "The runtime broke.")
+            result = TensorError(ErrorCode.INFERENCE_FAILED, "The runtime broke.")
         self.loop.call_soon(self.batcher._finish, batch, result)
         self.loop.turn()
 
@@ -184,7 +186,7 @@ class BatcherMachine(RuleBasedStateMachine):
         assert len(self.executor.held) <= INSTANCES
         if len(self.executor.held) < INSTANCES:
             assert not self.waiting()
-            assert not self.batcher._again
+            assert not self.batcher._queue._again
 
     @invariant()
     def batches_are_legal(self) -> None:
@@ -219,14 +221,14 @@ class BatcherMachine(RuleBasedStateMachine):
             batch = self.executor.held.pop()
             try:
                 result: Results | Exception = self.batcher._execute(batch)
-            except OperatorError as error:
+            except TensorError as error:
                 result = error
             self.loop.call_soon(self.batcher._finish, batch, result)
             self.loop.turn()
         assert drained.done()
         assert all(one.task.done() for one in self.asked)
         self.answers_are_ones_own()
-        assert (self.batcher.rows_waiting, self.batcher.bytes_waiting, len(self.batcher._buckets)) == (0, 0, 0)
+        assert (self.batcher.rows_waiting, self.batcher.bytes_waiting, len(self.batcher._queue._buckets)) == (0, 0, 0)
         self.batcher.close()
         self.loop.close()
 

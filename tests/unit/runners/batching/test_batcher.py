@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from core.errors import DeadlineExceeded, ErrorCode, InvalidRequest, OperatorError, Overloaded, Unavailable
+from core.errors import DeadlineExceeded, ErrorCode, InvalidRequest, Overloaded, TensorError, Unavailable
 from core.tensors import Array
 from runners.batching.batcher import Batcher
 from runners.batching.policy import BatchLimits
+from runners.interface import StopSignal
 from runners.testing import POISON, FakeRunner
 
 MakeBatcher = Callable[..., Batcher]
@@ -37,7 +38,7 @@ async def make() -> AsyncIterator[MakeBatcher]:
     for batcher, runner in made:
         runner.gate.set()
         batcher.close()
-        await asyncio.to_thread(batcher.join)
+        await asyncio.to_thread(batcher.join, 5)
 
 
 async def started(runner: FakeRunner, count: int) -> None:
@@ -191,6 +192,24 @@ async def test_deadline_during_execution(make: MakeBatcher) -> None:
         await batcher.infer(rows(0))
 
 
+async def test_an_execution_nobody_waits_for_is_stopped(make: MakeBatcher) -> None:
+    """A hung execution ends once its last caller timed out or went away; the instance then serves the next request."""
+    runner = FakeRunner()
+    batcher = make(runner)
+    runner.gate.clear()
+    gone = asyncio.ensure_future(batcher.infer(rows(1)))
+    late = asyncio.ensure_future(batcher.infer(rows(2), deadline=asyncio.get_running_loop().time() + 0.02))
+    await started(runner, 1)
+    gone.cancel()
+    with pytest.raises(DeadlineExceeded):
+        await late
+    following = asyncio.ensure_future(batcher.infer(rows(3)))
+    await started(runner, 2)
+    runner.gate.set()
+    np.testing.assert_array_equal((await following)["y"], [[7, 7]])
+    assert runner.batches == [2, 1]
+
+
 async def test_failing_request_fails_alone(make: MakeBatcher) -> None:
     """One poisoned request of eight: it gets the runtime's error, the seven others their results."""
     runner = FakeRunner()
@@ -199,8 +218,8 @@ async def test_failing_request_fails_alone(make: MakeBatcher) -> None:
     results = await asyncio.gather(*(batcher.infer(rows(v)) for v in values), return_exceptions=True)
     for value, result in zip(values, results, strict=True):
         if value == POISON:
-            assert isinstance(result, OperatorError)
-            assert result.code is ErrorCode.INFERENCE_FAILED
+            assert isinstance(result, TensorError)
+            assert result.code is ErrorCode.TENSOR_REJECTED
         else:
             assert isinstance(result, dict)
             np.testing.assert_array_equal(result["y"][:, 0], [2 * value + 1])
@@ -239,7 +258,7 @@ async def test_drain_ends_old_work_and_refuses_new(make: MakeBatcher) -> None:
 
 
 async def test_close_fails_what_waits(make: MakeBatcher) -> None:
-    """Close answers waiting requests with a retryable error; nobody waits for ever."""
+    """Close stops what runs and answers everybody with a retryable error; nobody waits for ever."""
     runner = FakeRunner()
     batcher = make(runner)
     runner.gate.clear()
@@ -249,10 +268,10 @@ async def test_close_fails_what_waits(make: MakeBatcher) -> None:
     await asyncio.sleep(0)
     batcher.close()
     batcher.close()
-    with pytest.raises(Unavailable):
-        await waiting
-    runner.gate.set()
-    np.testing.assert_array_equal((await first)["y"], [[1, 1]])
+    for one in (first, waiting):
+        with pytest.raises(Unavailable) as caught:
+            await one
+        assert caught.value.code is ErrorCode.MODEL_NOT_READY
 
 
 async def test_close_fails_what_would_be_run_again(make: MakeBatcher) -> None:
@@ -275,7 +294,7 @@ async def test_close_ends_a_drain(make: MakeBatcher) -> None:
     task = asyncio.ensure_future(batcher.infer(rows(1)))
     await asyncio.sleep(0)
     drained = asyncio.ensure_future(batcher.drain())
-    while batcher._drained.is_set():
+    while batcher._changed.is_set():
         await asyncio.sleep(0)
     batcher.close()
     async with asyncio.timeout(5):
@@ -284,9 +303,16 @@ async def test_close_ends_a_drain(make: MakeBatcher) -> None:
         await task
 
 
+class Deaf(FakeRunner):
+    """Does not stop when it is asked to."""
+
+    def run(self, inputs: Mapping[str, Array], stop: StopSignal | None = None) -> dict[str, Array]:
+        return super().run(inputs)
+
+
 async def test_a_hung_batch_frees_its_callers_after_close(make: MakeBatcher) -> None:
-    """Close does not take the time limit away from requests whose batch hangs."""
-    runner = FakeRunner()
+    """Close does not take the time limit away from requests whose batch does not stop."""
+    runner = Deaf()
     batcher = make(runner, max_wait_s=0.01)
     runner.gate.clear()
     task = asyncio.ensure_future(batcher.infer(rows(0)))
@@ -300,11 +326,11 @@ async def test_a_hung_batch_frees_its_callers_after_close(make: MakeBatcher) -> 
 class HangsFirst(FakeRunner):
     """Holds its first execution until the gate is set, and no other."""
 
-    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def run(self, inputs: Mapping[str, Array], stop: StopSignal | None = None) -> dict[str, Array]:
         if self.batches:
             self.batches.append(len(inputs["x"]))
             return {"y": 2 * inputs["x"] + 1}
-        return super().run(inputs)
+        return super().run(inputs, stop)
 
 
 async def test_answered_requests_are_let_go(make: MakeBatcher) -> None:

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from core.errors import DeadlineExceeded, ErrorCode, OperatorError, Unavailable
+from core.errors import DeadlineExceeded, ErrorCode, TensorError, Unavailable
 from core.tensors import Array
 from runners.batching import batcher as module
 from runners.batching.batcher import Batcher
+from runners.batching.pace import SAMPLES
 from runners.batching.policy import BatchLimits
+from runners.interface import StopSignal
 from runners.testing import POISON, FakeRunner
-
-SAMPLES = module._Pace._SAMPLES
 
 
 class Stopwatch:
@@ -40,10 +40,10 @@ class TimedRunner(FakeRunner):
         self._watch = watch
         self._loop_thread = threading.get_ident()
 
-    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def run(self, inputs: Mapping[str, Array], stop: StopSignal | None = None) -> dict[str, Array]:
         self.here.append(threading.get_ident() == self._loop_thread)
         self._watch.now += self.cost
-        return super().run(inputs)
+        return super().run(inputs, stop)
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ async def make(runner: TimedRunner) -> AsyncIterator[MakeBatcher]:
     for batcher in made:
         runner.gate.set()
         batcher.close()
-        await asyncio.to_thread(batcher.join)
+        await asyncio.to_thread(batcher.join, 5)
 
 
 def row(value: float) -> dict[str, Array]:
@@ -117,7 +117,7 @@ async def test_a_long_failure_counts_too(make: MakeBatcher, runner: TimedRunner)
     batcher = await warmed(make())
     runner.cost = 0.5
     for _ in range(3):
-        with pytest.raises(OperatorError):
+        with pytest.raises(TensorError):
             await batcher.infer(row(POISON))
     assert runner.here[SAMPLES:] == [True, False, False]
 
@@ -139,7 +139,7 @@ async def test_a_failing_request_fails_alone_inline(make: MakeBatcher, runner: T
     assert all(runner.here[SAMPLES:])
     for value, result in zip(values, results, strict=True):
         if value == POISON:
-            assert isinstance(result, OperatorError)
+            assert isinstance(result, TensorError)
         else:
             assert isinstance(result, dict)
             np.testing.assert_array_equal(result["y"], [[2 * value + 1] * 2])
@@ -165,7 +165,7 @@ async def test_drain_waits_for_retries_inline(make: MakeBatcher) -> None:
     tasks = [asyncio.ensure_future(batcher.infer(row(v))) for v in (1, POISON, 3)]
     await asyncio.sleep(0)
     await batcher.drain()
-    assert not batcher._again
+    assert not batcher._queue._again
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert [isinstance(result, dict) for result in results] == [True, False, True]
 
