@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias
@@ -45,10 +46,12 @@ class ModelCache:
 
     Args:
         capacity: Bytes of model files kept.
+        on_close: Told of each model once, when it is closed.
     """
 
-    def __init__(self, *, capacity: int) -> None:
-        self._capacity = capacity
+    def __init__(self, *, capacity: int, on_close: Callable[[LoadedModel], None] | None = None) -> None:
+        self.capacity = capacity
+        self._on_close = on_close
         self._models: OrderedDict[CacheKey, LoadedModel] = OrderedDict()
         self._loading: dict[CacheKey, asyncio.Task[LoadedModel]] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -110,12 +113,21 @@ class ModelCache:
             if not model.leases:
                 self._close(model)
 
-    async def close(self) -> None:
-        """Gives up what is being loaded, drains and closes every model and waits for it."""
+    def discard(self, model: LoadedModel) -> None:
+        """Closes a model that was loaded and is not wanted; it was never handed to ``acquire``."""
+        self._close(model)
+
+    async def close(self, *, drain_s: float | None = None) -> None:
+        """Gives up what is being loaded, drains and closes every model and waits for it.
+
+        Args:
+            drain_s: Seconds accepted requests have to end; those that have not ended then fail. None: as long as they take.
+        """
         for task in self._loading.values():
             task.cancel()
         await asyncio.gather(*self._loading.values(), return_exceptions=True)
-        await asyncio.gather(*(model.handle.drain() for model in self.models))
+        await drain(self.models, drain_s)
+        await asyncio.gather(*(model.handle.close() for model in self.models if model.leases))
         for key in list(self._models):
             self.evict(key)
         await asyncio.gather(*self._closing)
@@ -134,12 +146,21 @@ class ModelCache:
 
     def _make_room(self, *, keep: CacheKey) -> None:
         for key, model in list(self._models.items()):
-            if self.size <= self._capacity:
+            if self.size <= self.capacity:
                 return
             if key != keep and not model.leases:
                 self.evict(key)
 
     def _close(self, model: LoadedModel) -> None:
+        if self._on_close is not None:
+            self._on_close(model)
         task = asyncio.ensure_future(model.handle.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+
+
+async def drain(models: Iterable[LoadedModel], within_s: float | None) -> None:
+    """Drains models together; returns when all have, or after ``within_s`` seconds."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            await asyncio.gather(*(model.handle.drain() for model in models))

@@ -63,6 +63,8 @@ async def serving(
     limits: EdgeLimits | None = None,
     clock: Clock | None = None,
     log: io.BytesIO | None = None,
+    metrics_open: bool = False,
+    peer: str = "127.0.0.1",
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Serves ``runner`` as model ``fake`` version 3 of tenant ``acme`` and yields a client of it."""
     plane = DataPlane(BundleCatalog(loaded(runner)))
@@ -73,8 +75,10 @@ async def serving(
         authenticator=authenticator or OpenAuth(TENANT),
         edges=(RestV2(plane, limits=bounds, version="0"), RestV1(plane, limits=bounds)),
         access_log=access_log,
+        limits=bounds,
+        metrics_open=metrics_open,
     )
-    transport = httpx.ASGITransport(app=InferenceApp(inner_app, parts), raise_app_exceptions=True)
+    transport = httpx.ASGITransport(app=InferenceApp(inner_app, parts), raise_app_exceptions=True, client=(peer, 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         try:
             yield client

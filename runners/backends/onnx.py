@@ -28,7 +28,7 @@ SUFFIX: Final = ".onnx"
 _NO_FOLDER: Final = "/dev/null/absent"
 
 _REJECTIONS: Final = (InvalidArgument, Fail)
-_NO_MEMORY: Final = "Failed to allocate memory"
+_NO_MEMORY: Final = ("Failed to allocate memory", "std::bad_alloc")
 
 _DTYPES: Final = {
     "tensor(bool)": DType.BOOL,
@@ -158,7 +158,7 @@ def _spec(node: Any) -> TensorSpec:
 def _failure(error: Exception) -> FuroshikiError:
     """Whose fault a failed run is: the runtime rejects values and shapes as InvalidArgument or Fail."""
     reason = _reason(error)
-    if isinstance(error, MemoryError) or _NO_MEMORY in reason:
+    if isinstance(error, MemoryError) or any(sign in reason for sign in _NO_MEMORY):
         return Unavailable(ErrorCode.DEVICE_UNAVAILABLE, "The device has no memory for this request.", retry_after=1.0)
     if isinstance(error, _REJECTIONS):
         return TensorError(ErrorCode.TENSOR_REJECTED, f"The model cannot process this input: {reason}")

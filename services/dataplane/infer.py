@@ -9,12 +9,11 @@ from dataclasses import dataclass
 
 from core.errors import DeadlineExceeded, ErrorCode, FuroshikiError
 from core.inference import InferenceRequest, InferenceResponse
-from core.telemetry import metrics
-from core.telemetry.hot import Bins, Tally
 from core.tensors import Signature
 from runners.cache import LoadedModel
 from services.dataplane.admission import admit
 from services.dataplane.catalog.interface import Catalog
+from services.dataplane.meters import Meters
 from services.edge.context import Principal
 
 
@@ -35,12 +34,12 @@ class DataPlane:
 
     Args:
         catalog: Where models come from.
+        meters: Counts requests; who closes models tells it so.
     """
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, meters: Meters | None = None) -> None:
         self._catalog = catalog
-        self._counters: dict[tuple[str, str, str, str, str], Tally] = {}
-        self._timers: dict[str, Bins] = {}
+        self._meters = Meters() if meters is None else meters
         self.ready = catalog.ready
         self.close = catalog.close
 
@@ -55,7 +54,7 @@ class DataPlane:
         Raises:
             FuroshikiError: Whatever finding, checking or running the request may raise; see each.
         """
-        loaded = await self._acquire(principal, request)
+        loaded = await self._acquire(principal, request.model, request.version, request.deadline)
         code: str = ErrorCode.INTERNAL
         started = time.perf_counter()
         try:
@@ -69,7 +68,7 @@ class DataPlane:
             code = "cancelled"
             raise
         finally:
-            self._count(loaded, protocol, code, time.perf_counter() - started)
+            self._meters.count(loaded, protocol, code, time.perf_counter() - started)
             self._catalog.release(loaded)
         if request.outputs is not None:
             outputs = {name: outputs[name] for name in request.outputs}
@@ -81,25 +80,36 @@ class DataPlane:
             dtypes=loaded.output_dtypes,
         )
 
-    async def _acquire(self, principal: Principal, request: InferenceRequest) -> LoadedModel:
-        if request.deadline is None:
-            return await self._catalog.acquire(principal, request.model, request.version)
+    async def _acquire(
+        self, principal: Principal, model: str, version: str | None, deadline: float | None
+    ) -> LoadedModel:
+        if deadline is None:
+            return await self._catalog.acquire(principal, model, version)
         try:
-            async with asyncio.timeout_at(request.deadline):
-                return await self._catalog.acquire(principal, request.model, request.version)
+            async with asyncio.timeout_at(deadline):
+                return await self._catalog.acquire(principal, model, version)
         except TimeoutError:
             raise DeadlineExceeded(
                 ErrorCode.TIMEOUT, "The deadline passed before the model was ready.", retry_after=1.0
             ) from None
 
-    async def describe(self, principal: Principal, model: str, version: str | None) -> ModelDescription:
+    async def describe(
+        self, principal: Principal, model: str, version: str | None, *, deadline: float | None = None
+    ) -> ModelDescription:
         """Loads the model if needed and tells what it takes and gives.
 
+        Args:
+            principal: Who asks.
+            model: The model's name.
+            version: A version number as text; None: the model's default version.
+            deadline: On the event loop's clock; None: it may take as long as it takes.
+
         Raises:
+            DeadlineExceeded: ``TIMEOUT_001`` if the deadline passes first.
             ModelError: ``MODEL_001`` if the tenant has no such model or version.
             SignatureError: ``SIGN_*`` if its bundle does not verify.
         """
-        loaded = await self._catalog.acquire(principal, model, version)
+        loaded = await self._acquire(principal, model, version, deadline)
         try:
             return ModelDescription(
                 name=loaded.model,
@@ -111,14 +121,3 @@ class DataPlane:
             )
         finally:
             self._catalog.release(loaded)
-
-    def _count(self, loaded: LoadedModel, protocol: str, code: str, seconds: float) -> None:
-        key = (loaded.tenant, loaded.model, loaded.version, protocol, code)
-        counter = self._counters.get(key)
-        if counter is None:
-            counter = self._counters[key] = Tally(metrics.REQUESTS.labels(*key))
-        counter.add()
-        timer = self._timers.get(loaded.digest)
-        if timer is None:
-            timer = self._timers[loaded.digest] = Bins(metrics.REQUEST_SECONDS.labels(*key[:3]))
-        timer.observe(seconds)

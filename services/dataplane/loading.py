@@ -71,7 +71,7 @@ class ModelLoader:
         tenant, model, version = manifest.tenant, manifest.model, str(manifest.version)
         metrics.MODEL_LOADS.labels(tenant, model, "ok").inc()
         metrics.MODEL_LOAD_SECONDS.labels(tenant, model).observe(seconds)
-        metrics.MODEL_INFO.labels(tenant, model, version, bundle.digest, bundle.key_id, runner.name).set(1)
+        metrics.MODEL_INFO.labels(tenant, model, version, bundle.digest, bundle.key_id, runner.name).inc()
         log.info(
             "model_loaded",
             model=str(manifest.ref),

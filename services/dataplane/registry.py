@@ -8,6 +8,7 @@ The SDK's errors become the domain's.
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ import httpx
 import furoshiki
 from core.errors import AuthError, ErrorCode, FuroshikiError, ModelError, Unavailable
 from furoshiki import errors as sdk
-from services.edge.auth import SCOPES
+from services.edge.auth import SCOPES, Identified
 from services.edge.context import Principal
 
 _ACTING_FOR: Final = "X-Furoshiki-Tenant"
@@ -46,40 +47,45 @@ class RegistryGateway:
     Args:
         url: Its root.
         api_key: This service's own key, of scope ``serve``; None if it only checks credentials.
-        timeout_s: Seconds of silence after which the registry counts as out of reach.
+        timeout_s: Seconds of silence inside a download after which the registry counts as out of reach.
+        patience_s: Seconds within which it must answer anything else.
     """
 
-    def __init__(self, url: str, *, api_key: str | None, timeout_s: float) -> None:
+    def __init__(self, url: str, *, api_key: str | None, timeout_s: float, patience_s: float) -> None:
         self._url = url
         self._api_key = api_key or ""
         self._timeout_s = timeout_s
+        self._patience_s = patience_s
         self._connections = httpx.AsyncHTTPTransport()
         self._callers: OrderedDict[str, furoshiki.AsyncClient] = OrderedDict()
         self._tenants: OrderedDict[str, furoshiki.AsyncClient] = OrderedDict()
 
-    async def whoami(self, credential: str) -> Principal:
-        """Whom a credential belongs to.
+    async def whoami(self, credential: str) -> Identified:
+        """Whom a credential belongs to, and until when.
 
         Raises:
             AuthError: ``AUTH_002`` if to nobody, ``AUTH_003`` if it may not infer.
-            Unavailable: ``STORE_001`` if the registry cannot be reached.
+            Unavailable: ``STORE_001`` if the registry does not answer in time.
         """
-        client = _kept(self._callers, credential, lambda: self._client(credential, self._connections))
         with _translated():
-            identity = await client.whoami()
+            client = _kept(self._callers, credential, lambda: self._client(credential, self._connections))
+            async with asyncio.timeout(self._patience_s):
+                identity = await client.whoami()
         if SCOPES.isdisjoint(identity.scopes):
             raise AuthError(ErrorCode.AUTH_FORBIDDEN, "The credential has no scope 'infer'.")
-        return Principal(tenant=identity.tenant, key_id=identity.key_id)
+        principal = Principal(tenant=identity.tenant, key_id=identity.key_id)
+        return Identified(principal=principal, expires_at=identity.expires_at)
 
     async def resolve(self, tenant: str, model: str, version: int | None) -> furoshiki.Version:
         """What a name and version mean now: the given version, else the one in production, else the newest.
 
         Raises:
             ModelError: ``MODEL_001`` if the tenant has no such model or version.
-            Unavailable: ``STORE_001`` if the registry cannot be reached or refuses this service's own key.
+            Unavailable: ``STORE_001`` if the registry does not answer in time or refuses this service's own key.
         """
         with _translated():
-            return await self._acting_for(tenant).versions.resolve(model, version)
+            async with asyncio.timeout(self._patience_s):
+                return await self._acting_for(tenant).versions.resolve(model, version)
 
     async def download(self, tenant: str, model: str, version: int, folder: Path) -> None:
         """Downloads a version's bundle into a folder. What arrives is not trusted: it has yet to be verified.
@@ -121,11 +127,13 @@ def _kept(
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """The SDK's errors as the domain's."""
+    """The SDK's errors, and our patience at its end, as the domain's."""
     try:
         yield
     except sdk.FuroshikiError as error:
         raise _domain_error(error) from None
+    except TimeoutError:
+        raise _unavailable(cause="no answer in time") from None
 
 
 def _domain_error(error: sdk.FuroshikiError) -> FuroshikiError:
@@ -134,9 +142,13 @@ def _domain_error(error: sdk.FuroshikiError) -> FuroshikiError:
         return AuthError(ErrorCode(error.code) if known else ErrorCode.AUTH_INVALID, "The credential is not valid.")
     if isinstance(error, sdk.NotFound):
         return ModelError(ErrorCode.MODEL_NOT_FOUND, "The registry knows no such model.")
+    return _unavailable(cause=str(error), registry_request_id=error.request_id)
+
+
+def _unavailable(**log_context: object) -> Unavailable:
     return Unavailable(
         ErrorCode.STORE_UNAVAILABLE,
         "The registry cannot answer now.",
-        log_context={"cause": str(error), "registry_request_id": error.request_id},
+        log_context=log_context,
         retry_after=_RETRY_S,
     )

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One HTTP exchange over raw ASGI: no framework on the hot path, nothing allocated that is not sent.
 
-``Exchange`` reads the body within a limit, answers once, and can cancel its own task when the client hangs up.
+``Exchange`` reads the body within a limit and refuses one that stalls, answers once, and can cancel its own task when the
+client hangs up. A body that comes in one message costs no timer and no accounting.
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, TypeAlias
 
-from core.errors import ErrorCode, InvalidRequest
+from core.errors import DeadlineExceeded, ErrorCode, InvalidRequest
+from services.edge.bodies import BodyBudget
 from services.edge.context import request_id
+from services.edge.limits import EdgeLimits
+from services.edge.sweeper import Sweeper
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -30,6 +34,20 @@ class ClientGone(Exception):
     """The client closed the connection before its request was complete; nobody is left to answer."""
 
 
+class Shared:
+    """What the exchanges of one application share.
+
+    Args:
+        limits: What all of them may hold.
+    """
+
+    __slots__ = ("bodies", "hang_ups")
+
+    def __init__(self, limits: EdgeLimits) -> None:
+        self.bodies = BodyBudget(limits.bodies_bytes)
+        self.hang_ups = Sweeper(_PATIENCE_S)
+
+
 class Exchange:
     """One request and its answer.
 
@@ -39,6 +57,7 @@ class Exchange:
     __slots__ = (
         "_receive",
         "_send",
+        "_shared",
         "headers",
         "method",
         "path",
@@ -48,9 +67,10 @@ class Exchange:
         "status",
     )
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, shared: Shared) -> None:
         self._receive = receive
         self._send = send
+        self._shared = shared
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
@@ -59,38 +79,45 @@ class Exchange:
         self.sent_bytes = 0
         self.status = 0
 
-    async def body(self, limit: int) -> bytes:
+    async def body(self, limits: EdgeLimits) -> bytes:
         """The whole body.
 
         Raises:
-            InvalidRequest: ``VALID_003`` beyond ``limit`` bytes, before they are buffered.
+            InvalidRequest: ``VALID_003`` beyond ``limits.body_bytes``, before they are buffered.
+            Overloaded: ``QUEUE_001`` if all bodies in several messages together would exceed what is set aside for them.
+            DeadlineExceeded: ``TIMEOUT_001`` if a part has come and the next does not within ``limits.body_idle_s``.
             ClientGone: If the client hangs up before the end.
         """
+        limit = limits.body_bytes
         declared = self.headers.get(b"content-length")
         if declared is not None and declared.isdigit() and (len(declared) > 18 or int(declared) > limit):
             raise _too_large(limit)
         message = await self._next()
-        data: bytes = message.get("body", b"")
-        if message.get("more_body"):
-            data = await self._rest(data, limit)
+        data: bytes = await self._whole(message, limits) if message.get("more_body") else message.get("body", b"")
         self.received_bytes = len(data)
         if len(data) > limit:
             raise _too_large(limit)
         return data
 
-    async def _rest(self, first: bytes, limit: int) -> bytes:
-        chunks = [first]
-        size = len(first)
-        more = True
-        while more:
-            message = await self._next()
-            chunk: bytes = message.get("body", b"")
-            size += len(chunk)
-            if size > limit:
-                raise _too_large(limit)
-            chunks.append(chunk)
-            more = message.get("more_body", False)
-        return b"".join(chunks)
+    async def _whole(self, message: Message, limits: EdgeLimits) -> bytes:
+        loop, budget = asyncio.get_running_loop(), self._shared.bodies
+        data = bytearray()
+        try:
+            async with asyncio.timeout(limits.body_idle_s) as patience:
+                while True:
+                    chunk: bytes = message.get("body", b"")
+                    if len(data) + len(chunk) > limits.body_bytes:
+                        raise _too_large(limits.body_bytes)
+                    budget.take(len(chunk))
+                    data += chunk
+                    if not message.get("more_body"):
+                        return bytes(data)
+                    patience.reschedule(loop.time() + limits.body_idle_s)
+                    message = await self._next()
+        except TimeoutError:
+            raise _stalled(limits.body_idle_s) from None
+        finally:
+            budget.give(len(data))
 
     async def _next(self) -> Message:
         message = await self._receive()
@@ -112,31 +139,33 @@ class Exchange:
 
         The body must have been read.
         """
-        return HangUp(self._receive)
+        return HangUp(self._receive, self._shared.hang_ups)
 
 
 class HangUp:
-    """Watches a connection while a block runs. A block that ends within ``_PATIENCE_S`` costs one timer."""
+    """Watches a connection while a block runs, if the block takes longer than ``_PATIENCE_S``."""
 
-    __slots__ = ("_gone", "_receive", "_timer", "_waiting", "_watcher")
+    __slots__ = ("_gone", "_receive", "_sweeper", "_waiting", "_watcher")
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, sweeper: Sweeper) -> None:
         self._receive = receive
+        self._sweeper = sweeper
         self._gone = False
         self._watcher: asyncio.Task[None] | None = None
 
     def __enter__(self) -> None:
         self._waiting = asyncio.current_task()
-        self._timer = asyncio.get_running_loop().call_later(_PATIENCE_S, self._start)
+        self._sweeper.enter(self)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        self._timer.cancel()
+        self._sweeper.leave(self)
         if self._watcher is not None:
             self._watcher.cancel()
         if self._gone and isinstance(error, asyncio.CancelledError):
             raise ClientGone from None
 
-    def _start(self) -> None:
+    def overdue(self) -> None:
+        """Begins to watch."""
         self._watcher = asyncio.ensure_future(self._watch())
 
     async def _watch(self) -> None:
@@ -148,3 +177,9 @@ class HangUp:
 
 def _too_large(limit: int) -> InvalidRequest:
     return InvalidRequest(ErrorCode.TOO_LARGE, f"The body exceeds {limit} bytes.", details={"limit": limit})
+
+
+def _stalled(idle_s: float) -> DeadlineExceeded:
+    return DeadlineExceeded(
+        ErrorCode.TIMEOUT, f"Nothing of the body arrived for {idle_s:g} s; send it without a pause.", retry_after=1.0
+    )

@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from core.errors import ErrorCode, TensorError
+from core.errors import ErrorCode, InvalidRequest, TensorError
 from core.tensors import Array, DType
 
 _ELEMENTS: Final[dict[DType, type]] = {
@@ -48,7 +48,7 @@ def _decoder(element: type, depth: int) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(wanted)
 
 
-def decode(raw: msgspec.Raw, dtype: DType, *, name: str, rank: int) -> Array:
+def decode(raw: msgspec.Raw, dtype: DType, *, name: str, rank: int, most_strings: int) -> Array:
     """Decodes the JSON array of one tensor.
 
     Args:
@@ -56,6 +56,7 @@ def decode(raw: msgspec.Raw, dtype: DType, *, name: str, rank: int) -> Array:
         dtype: The datatype it must have.
         name: The tensor's name, for messages.
         rank: The number of dimensions of the tensor; nested data must have exactly this depth.
+        most_strings: Elements a BYTES tensor may have.
 
     Returns:
         A new array: of ``rank`` dimensions if the data was nested, of one if it was flat.
@@ -63,13 +64,14 @@ def decode(raw: msgspec.Raw, dtype: DType, *, name: str, rank: int) -> Array:
     Raises:
         TensorError: ``TENSOR_002`` for a datatype JSON cannot carry; ``TENSOR_005`` if an element is not of the datatype,
             or the nesting is ragged or of another depth.
+        InvalidRequest: ``VALID_003`` beyond ``most_strings``.
     """
     element = _element_type(dtype, name)
     text = bytes(raw)
     depth = rank if text[1:].lstrip(_BLANK)[:1] == b"[" else 1
     try:
         values = _decoder(element, depth).decode(text)
-        return _to_array(values, dtype)
+        return _to_array(values, dtype, most_strings)
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
         raise TensorError(
             ErrorCode.TENSOR_DATA,
@@ -89,9 +91,34 @@ def _element_type(dtype: DType, name: str) -> type:
     return element
 
 
-def _to_array(values: list[Any], dtype: DType) -> Array:
+def check_strings(count: int, most: int) -> None:
+    """Refuses more BYTES elements than may be decoded; each costs the event loop its own step.
+
+    Raises:
+        InvalidRequest: ``VALID_003``.
+    """
+    if count > most:
+        raise InvalidRequest(
+            ErrorCode.TOO_LARGE,
+            f"The BYTES tensors have {count} elements; the limit is {most}.",
+            details={"got": count, "limit": most},
+        )
+
+
+def too_large(size: int, limit: int) -> InvalidRequest:
+    """The error for more JSON than is parsed."""
+    return InvalidRequest(
+        ErrorCode.TOO_LARGE,
+        f"The request has {size} bytes of JSON; the limit is {limit}. Larger tensors: send it in binary form "
+        "(the binary tensor data extension of /v2).",
+        details={"got": size, "limit": limit},
+    )
+
+
+def _to_array(values: list[Any], dtype: DType, most_strings: int) -> Array:
     if dtype is DType.BYTES:
         words = np.array(values, dtype=object)
+        check_strings(words.size, most_strings)
         return np.array([_bytes(word) for word in words.ravel()], dtype=object).reshape(words.shape)
     with np.errstate(over="ignore"):
         array = np.array(values, dtype=dtype.numpy)
@@ -106,12 +133,19 @@ def _bytes(word: object) -> bytes:
     return word.encode()
 
 
-def encodable(array: Array, dtype: DType, *, name: str) -> Any:
+def encodable(array: Array, dtype: DType, *, name: str, limit: int) -> Any:
     """What orjson writes for a tensor, flat and row-major.
 
     Raises:
+        InvalidRequest: ``VALID_003`` above ``limit`` bytes: writing JSON holds up everybody else.
         TensorError: ``TENSOR_002`` for FP16 and BF16; ``TENSOR_005`` for bytes that are not UTF-8.
     """
+    if array.nbytes > limit:
+        raise InvalidRequest(
+            ErrorCode.TOO_LARGE,
+            f"Output {name!r} has {array.nbytes} bytes; as JSON at most {limit} are sent. Ask for it in binary form.",
+            details={"output": name, "limit": limit},
+        )
     if dtype is DType.BYTES:
         return [_text(element, name) for element in array.ravel()]
     _element_type(dtype, name)

@@ -2,12 +2,14 @@
 """The ASGI application of the inference service.
 
 Paths under an edge's prefix are answered here; everything else (``/``, ``/docs.json``, ``/healthz``, ``/metrics``) goes to
-the inner application, which is BentoML's. Whatever happens, a request is answered once, with a request id, and an unknown
-exception shows the caller one fixed sentence.
+the inner application, which is BentoML's. ``/metrics`` names every tenant and model, so only this machine gets it, unless it
+was opened. Whatever happens, a request is answered once, with a request id, and an unknown exception shows the caller one
+fixed sentence.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +19,10 @@ from core.telemetry.logs import get_logger
 from services.dataplane.infer import DataPlane
 from services.edge.access_log import AccessLog
 from services.edge.auth import Authenticator
-from services.edge.http import App, ClientGone, Exchange, Receive, Scope, Send
-from services.edge.interface import Edge
+from services.edge.http import App, ClientGone, Exchange, Receive, Scope, Send, Shared
+from services.edge.interface import Edge, no_route
+from services.edge.limits import EdgeLimits
+from services.rest_v1.errors import problem
 
 log = get_logger(__name__)
 
@@ -33,6 +37,8 @@ class Parts:
     authenticator: Authenticator
     edges: Sequence[Edge]
     access_log: AccessLog
+    limits: EdgeLimits
+    metrics_open: bool = False  # whether other machines may read /metrics
 
 
 class InferenceApp:
@@ -47,6 +53,7 @@ class InferenceApp:
         self._inner = inner
         self._parts = parts
         self._edges = {edge.prefix: edge for edge in parts.edges}
+        self._shared = Shared(parts.limits)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -57,11 +64,15 @@ class InferenceApp:
             if edge is not None and path[3:4] in ("", "/"):
                 await self._serve(edge, scope, receive, send)
                 return
+            if path == "/metrics" and not (self._parts.metrics_open or _from_this_machine(scope)):
+                exchange = Exchange(scope, receive, send, self._shared)
+                await exchange.answer(*problem(no_route(exchange), exchange.request_id))
+                return
         await self._inner(scope, receive, send)
 
     async def _serve(self, edge: Edge, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
-        exchange = Exchange(scope, receive, send)
+        exchange = Exchange(scope, receive, send, self._shared)
         tenant, code = "", "ok"
         try:
             if not await edge.public(exchange):
@@ -87,6 +98,14 @@ class InferenceApp:
             log.warning("request_failed", request_id=exchange.request_id, code=error.code, **error.log_context)
         if not exchange.status:
             await exchange.answer(*edge.problem(error, exchange.request_id))
+
+
+def _from_this_machine(scope: Scope) -> bool:
+    try:
+        address = ipaddress.ip_address((scope.get("client") or ("",))[0])
+    except ValueError:
+        return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 def _internal() -> OperatorError:

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import ipaddress
+import os
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 
 import psutil
@@ -23,6 +25,7 @@ from services.dataplane.catalog.interface import Catalog
 from services.dataplane.catalog.registry import RegistryCatalog
 from services.dataplane.infer import DataPlane
 from services.dataplane.loading import ModelLoader
+from services.dataplane.meters import Meters
 from services.dataplane.registry import RegistryGateway
 from services.edge.access_log import AccessLog
 from services.edge.auth import Authenticator, OpenAuth, RegistryAuth
@@ -45,8 +48,9 @@ async def build(settings: InferenceSettings) -> Parts:
     loader = ModelLoader(
         clock=clock,
         options=RunnerOptions(threads=settings.runner.threads, instances=settings.runner.instances),
-        limits=BatchLimits(**settings.batching.model_dump()),
+        limits=_batch_limits(settings),
     )
+    meters = Meters()
     catalog: Catalog
     if settings.source == "bundle":
         tenant, catalog = await _bundle_catalog(settings, loader)
@@ -56,18 +60,22 @@ async def build(settings: InferenceSettings) -> Parts:
             _needed(gateway, "FUROSHIKI_SOURCE=registry"),
             trust=FileTrust(settings.trust.dir),
             loader=loader,
-            cache=ModelCache(capacity=settings.cache.bytes),
+            cache=ModelCache(capacity=settings.cache.bytes, on_close=meters.forget),
             clock=clock,
             fresh_s=settings.registry.fresh_s,
             grace_s=settings.registry.grace_s,
+            loads=settings.cache.loads,
+            scratch=settings.home if os.access(settings.home, os.W_OK | os.X_OK) else None,
         )
-    plane = DataPlane(catalog)
+    plane = DataPlane(catalog, meters)
     limits = EdgeLimits(**settings.limits.model_dump())
     return Parts(
         plane=plane,
         authenticator=_authenticator(settings, gateway, tenant, clock),
         edges=(RestV2(plane, limits=limits, version=_version()), RestV1(plane, limits=limits)),
         access_log=AccessLog(clock=clock, enabled=settings.log.access),
+        limits=limits,
+        metrics_open=settings.metrics.open,
     )
 
 
@@ -81,6 +89,13 @@ def preflight(settings: InferenceSettings) -> None:
         source, subject = _bundle(settings)
         policy = FileTrust(settings.trust.dir).policy(subject.tenant)
         BundleVerifier(policy=policy, clock=SystemClock()).verify(source, subject=subject, retain=False)
+
+
+def _batch_limits(settings: InferenceSettings) -> BatchLimits:
+    """With a registry several tenants share this process, and how long a batch takes is up to the tenant's model and
+    input: run on the event loop, one tenant's batch would hold up the requests of all."""
+    limits = BatchLimits(**settings.batching.model_dump())
+    return replace(limits, inline_below_s=0.0) if settings.source == "registry" else limits
 
 
 async def _bundle_catalog(settings: InferenceSettings, loader: ModelLoader) -> tuple[str, Catalog]:
@@ -107,7 +122,12 @@ def _gateway(settings: InferenceSettings) -> RegistryGateway | None:
     url = settings.registry.url
     if url is None:
         return None
-    return RegistryGateway(url, api_key=_own_key(settings), timeout_s=settings.registry.timeout_s)
+    return RegistryGateway(
+        url,
+        api_key=_own_key(settings),
+        timeout_s=settings.registry.timeout_s,
+        patience_s=settings.registry.patience_s,
+    )
 
 
 def _own_key(settings: InferenceSettings) -> str | None:

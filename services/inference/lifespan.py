@@ -8,6 +8,7 @@ worker again and again.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -35,6 +36,7 @@ class HostedApp:
         self._app = inner
         self._parts: Parts | None = None
         self._flusher: asyncio.Task[None] | None = None
+        self._drain_s = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -68,13 +70,18 @@ class HostedApp:
         logs.configure(service="inference")  # so that a wrong setting is told like any other event
         settings = InferenceSettings.read()
         logs.configure(level=settings.log.level, style=settings.log.style, service="inference")
+        self._drain_s = settings.http.drain_s
         self._parts = await build(settings)
         self._app = InferenceApp(self._inner, self._parts)
         self._flusher = asyncio.ensure_future(_flush_metrics())
+        # A full collection visits every object of the imported modules, which stalls requests for tens of milliseconds;
+        # they live as long as the process, so the collector need not look at them again.
+        gc.collect()
+        gc.freeze()
 
     async def _stop(self) -> None:
         if self._parts is not None:
-            await self._parts.plane.close()
+            await self._parts.plane.close(drain_s=self._drain_s)
             self._parts.access_log.flush()
         if self._flusher is not None:
             self._flusher.cancel()

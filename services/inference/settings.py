@@ -27,7 +27,8 @@ class Registry(_Section):
     api_key_file: Path | None = None  # this service's own key, of scope 'serve'; needed with source=registry
     fresh_s: float = Field(default=5.0, gt=0)  # seconds an answer of the registry is used without asking again
     grace_s: float = Field(default=300.0, ge=0)  # seconds it is used while the registry cannot be reached
-    timeout_s: float = Field(default=30.0, gt=0)  # silence after which the registry counts as out of reach
+    timeout_s: float = Field(default=30.0, gt=0)  # silence inside a download after which it is given up
+    patience_s: float = Field(default=2.0, gt=0)  # the registry counts as out of reach if it answers no question within
 
 
 class Auth(_Section):
@@ -41,10 +42,22 @@ class Trust(_Section):
 
 class Limits(_Section):
     body_bytes: int = Field(default=64 * 2**20, gt=0)  # whole body of a request
-    json_bytes: int = Field(default=16 * 2**20, gt=0)  # its JSON part
+    json_bytes: int = Field(default=4 * 2**20, gt=0)  # its JSON part; larger tensors travel in binary form
     tensor_elements: int = Field(default=64 * 2**20, gt=0)  # of one tensor, before anything is allocated
+    bytes_elements: int = Field(default=65_536, gt=0)  # of the BYTES tensors of one request together
     tensors: int = Field(default=64, gt=0)  # inputs of one request
     rank: int = Field(default=16, gt=0)  # dimensions of one tensor
+    output_bytes: int = Field(default=256 * 2**20, gt=0)  # tensors of one result
+    body_idle_s: float = Field(default=30.0, gt=0)  # silence inside a body after which it is refused
+    bodies_bytes: int = Field(default=512 * 2**20, gt=0)  # received so far of all incomplete bodies together
+
+
+class Http(_Section):
+    drain_s: float = Field(default=10.0, ge=0)  # how long accepted requests may take to end at a stop
+
+
+class Metrics(_Section):
+    open: bool = False  # answer /metrics, which names every tenant and model, to other machines too
 
 
 class Batching(_Section):
@@ -53,7 +66,8 @@ class Batching(_Section):
     max_queue_rows: int = Field(default=4096, gt=0)  # waiting per model
     max_queue_bytes: int = Field(default=256 * 2**20, gt=0)  # of inputs waiting per model
     max_wait_s: float = Field(default=30.0, gt=0)  # from arrival to result, unless the caller set a deadline
-    inline_below_s: float = Field(default=0.0005, ge=0)  # batches shorter than this run on the event loop; 0: never
+    # Off with source=registry, whatever is set: there the process is shared, and one tenant's model would hold up all.
+    inline_below_s: float = Field(default=0.0005, ge=0)  # shorter batches run on the loop; 0, source=registry: never
 
 
 class Runner(_Section):
@@ -62,7 +76,8 @@ class Runner(_Section):
 
 
 class Cache(_Section):
-    bytes: int = Field(default=2 * 2**30, gt=0)  # model files kept loaded
+    bytes: int = Field(default=2 * 2**30, gt=0)  # model files kept loaded; a larger model is refused
+    loads: int = Field(default=2, ge=1)  # models fetched and loaded at a time
 
 
 class Log(_Section):
@@ -79,6 +94,8 @@ class InferenceSettings(Settings):
     registry: Registry = Registry()
     auth: Auth = Auth()
     trust: Trust = Trust()
+    http: Http = Http()
+    metrics: Metrics = Metrics()
     limits: Limits = Limits()
     batching: Batching = Batching()
     runner: Runner = Runner()

@@ -34,6 +34,10 @@ class Message(msgspec.Struct, forbid_unknown_fields=True):
     def version_text(self) -> str | None:
         return None if self.version is None else str(self.version)
 
+    def deadline(self, arrived: float) -> float | None:
+        """When the caller's patience ends, on the clock of ``arrived``; None if it set no bound."""
+        return None if self.timeout_ms is None else arrived + self.timeout_ms / 1e3
+
 
 _DECODER: Final = msgspec.json.Decoder(Message)
 
@@ -46,7 +50,7 @@ def parse(body: bytes, limits: EdgeLimits) -> Message:
             ``VALID_002`` on a bad timeout.
     """
     if len(body) > limits.json_bytes:
-        raise InvalidRequest(ErrorCode.TOO_LARGE, f"The body has {len(body)} bytes; the limit is {limits.json_bytes}.")
+        raise json_tensors.too_large(len(body), limits.json_bytes)
     try:
         message = _DECODER.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -57,10 +61,19 @@ def parse(body: bytes, limits: EdgeLimits) -> Message:
     return message
 
 
-def to_request(message: Message, signature: Signature, *, tenant: str, request_id: str, now: float) -> InferenceRequest:
+def to_request(
+    message: Message,
+    signature: Signature,
+    *,
+    limits: EdgeLimits,
+    tenant: str,
+    request_id: str,
+    deadline: float | None,
+) -> InferenceRequest:
     """Decodes the tensors as the model's signature wants them.
 
     Raises:
+        InvalidRequest: ``VALID_003`` beyond a limit.
         TensorError: ``TENSOR_004`` on an input the model does not have; ``TENSOR_005`` on data of another datatype or depth.
     """
     specs = {spec.name: spec for spec in signature.inputs}
@@ -74,7 +87,9 @@ def to_request(message: Message, signature: Signature, *, tenant: str, request_i
                 f"{message.model} has no input {name[:80]!r}; it has {', '.join(sorted(specs))}.",
                 details={"input": name[:80]},
             )
-        inputs[name] = json_tensors.decode(raw, spec.dtype, name=name, rank=max(len(spec.shape), 1))
+        inputs[name] = json_tensors.decode(
+            raw, spec.dtype, name=name, rank=max(len(spec.shape), 1), most_strings=limits.bytes_elements
+        )
         dtypes[name] = spec.dtype
     return InferenceRequest(
         tenant=tenant,
@@ -84,11 +99,11 @@ def to_request(message: Message, signature: Signature, *, tenant: str, request_i
         inputs=inputs,
         dtypes=dtypes,
         outputs=tuple(message.outputs) if message.outputs else None,
-        deadline=None if message.timeout_ms is None else now + message.timeout_ms / 1e3,
+        deadline=deadline,
     )
 
 
-def encode(response: InferenceResponse, *, request_id: str, seconds: float) -> bytes:
+def encode(response: InferenceResponse, *, limits: EdgeLimits, request_id: str, seconds: float) -> bytes:
     """Encodes a result: each output as nested lists.
 
     Raises:
@@ -96,7 +111,7 @@ def encode(response: InferenceResponse, *, request_id: str, seconds: float) -> b
     """
     outputs: dict[str, Any] = {}
     for name, array in response.outputs.items():
-        values = json_tensors.encodable(array, response.dtypes[name], name=name)
+        values = json_tensors.encodable(array, response.dtypes[name], name=name, limit=limits.json_bytes)
         outputs[name] = values if array.ndim == 1 else _nest(values, array)
     return orjson.dumps(
         {

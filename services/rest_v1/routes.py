@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 
 from core.errors import ErrorCode, FuroshikiError, InvalidRequest
 from services.dataplane.infer import DataPlane
@@ -12,6 +13,7 @@ from services.edge.context import Principal
 from services.edge.http import JSON, Exchange
 from services.edge.interface import Problem, no_route, refuse_encoding, require_method
 from services.edge.limits import EdgeLimits
+from services.edge.results import is_large
 from services.rest_v1 import codec
 from services.rest_v1.errors import problem
 
@@ -39,19 +41,23 @@ class RestV1:
         require_method(exchange, "POST")
         refuse_encoding(exchange)
         _require_json(exchange)
-        started = time.perf_counter()
-        message = codec.parse(await exchange.body(self._limits.body_bytes), self._limits)
+        started, arrived = time.perf_counter(), asyncio.get_running_loop().time()
+        message = codec.parse(await exchange.body(self._limits), self._limits)
+        deadline = message.deadline(arrived)
         with exchange.cancelled_on_hang_up():
-            model = await self._plane.describe(principal, message.model, message.version_text)
+            model = await self._plane.describe(principal, message.model, message.version_text, deadline=deadline)
             request = codec.to_request(
                 message,
                 model.signature,
+                limits=self._limits,
                 tenant=principal.tenant,
                 request_id=exchange.request_id,
-                now=asyncio.get_running_loop().time(),
+                deadline=deadline,
             )
             response = await self._plane.infer(principal, request, protocol="rest_v1")
-        body = codec.encode(response, request_id=exchange.request_id, seconds=time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        encode = partial(codec.encode, response, limits=self._limits, request_id=exchange.request_id, seconds=seconds)
+        body = await asyncio.to_thread(encode) if is_large(response, self._limits) else encode()
         await exchange.answer(200, body, [JSON, (b"x-furoshiki-model-digest", response.digest.encode("ascii"))])
 
     def problem(self, error: FuroshikiError, request_id: str) -> Problem:

@@ -93,11 +93,16 @@ def decode(
     inputs: dict[str, Array] = {}
     dtypes: dict[str, DType] = {}
     offset = json_size
+    strings = 0
     for tensor in message.inputs:
         if tensor.name in inputs:
             raise TensorError(ErrorCode.TENSOR_UNEXPECTED, f"Input {tensor.name[:80]!r} is given twice.")
         dtype = dtypes[tensor.name] = dtype_from_oip(tensor.datatype)
-        inputs[tensor.name], offset = _tensor(tensor, dtype, body, offset, limits)
+        count = _count(tensor, limits)
+        if dtype is DType.BYTES:
+            strings += count
+            json_tensors.check_strings(strings, limits.bytes_elements)
+        inputs[tensor.name], offset = _tensor(tensor, dtype, count, body, offset=offset, limits=limits)
     if offset != len(body):
         raise InvalidRequest(
             ErrorCode.LENGTH_MISMATCH, f"{len(body) - offset} bytes follow the last tensor; expected none."
@@ -126,7 +131,7 @@ def _json_size(header_length: bytes | None, body_size: int, limits: EdgeLimits) 
             f"Inference-Header-Content-Length is {header_length[:20]!r}; expected 1 to {body_size}, the body's size.",
         )
     if size > limits.json_bytes:
-        raise InvalidRequest(ErrorCode.TOO_LARGE, f"The JSON part has {size} bytes; the limit is {limits.json_bytes}.")
+        raise json_tensors.too_large(size, limits.json_bytes)
     return size
 
 
@@ -137,14 +142,20 @@ def _parse(text: memoryview) -> _Request:
         raise InvalidRequest(ErrorCode.MALFORMED, f"The request is not a valid infer message: {error}.") from None
 
 
-def _tensor(tensor: _Input, dtype: DType, body: bytes, offset: int, limits: EdgeLimits) -> tuple[Array, int]:
+def _count(tensor: _Input, limits: EdgeLimits) -> int:
     name, shape = tensor.name, tensor.shape
     if len(shape) > limits.rank:
         raise TensorError(ErrorCode.TENSOR_SHAPE, f"Tensor {name[:80]!r} has rank {len(shape)}; limit {limits.rank}.")
-    count = element_count(shape, name=name, limit=limits.tensor_elements)
+    return element_count(shape, name=name, limit=limits.tensor_elements)
+
+
+def _tensor(
+    tensor: _Input, dtype: DType, count: int, body: bytes, *, offset: int, limits: EdgeLimits
+) -> tuple[Array, int]:
+    name, shape = tensor.name, tensor.shape
     size = (tensor.parameters or {}).get("binary_data_size")
     if size is None:
-        return _json_tensor(tensor, dtype, count), offset
+        return _json_tensor(tensor, dtype, count, limits), offset
     if tensor.data is not _NOTHING and len(tensor.data):
         raise TensorError(ErrorCode.TENSOR_DATA, f"Tensor {name!r} has both 'data' and 'binary_data_size'.")
     if type(size) is not int or size < 0 or offset + size > len(body):
@@ -155,11 +166,12 @@ def _tensor(tensor: _Input, dtype: DType, body: bytes, offset: int, limits: Edge
     return binary.decode(body, offset, size, dtype=dtype, shape=shape, count=count, name=name), offset + size
 
 
-def _json_tensor(tensor: _Input, dtype: DType, count: int) -> Array:
+def _json_tensor(tensor: _Input, dtype: DType, count: int, limits: EdgeLimits) -> Array:
     name, shape = tensor.name, tensor.shape
     if not len(tensor.data):
         raise TensorError(ErrorCode.TENSOR_DATA, f"Tensor {name!r} has neither 'data' nor 'binary_data_size'.")
-    array = json_tensors.decode(tensor.data, dtype, name=name, rank=max(len(shape), 1))
+    rank = max(len(shape), 1)
+    array = json_tensors.decode(tensor.data, dtype, name=name, rank=rank, most_strings=limits.bytes_elements)
     nested = array.ndim > 1
     if array.size != count or (nested and list(array.shape) != shape):
         raise TensorError(
@@ -189,7 +201,7 @@ def _wanted(message: _Request) -> Wanted:
     return Wanted(message.id, default, chosen)
 
 
-def encode(response: InferenceResponse, wanted: Wanted) -> tuple[bytes, int | None]:
+def encode(response: InferenceResponse, wanted: Wanted, limits: EdgeLimits) -> tuple[bytes, int | None]:
     """Encodes a result.
 
     Returns:
@@ -208,7 +220,7 @@ def encode(response: InferenceResponse, wanted: Wanted) -> tuple[bytes, int | No
             tensor["parameters"] = {"binary_data_size": len(data)}
             tail.append(data)
         else:
-            tensor["data"] = json_tensors.encodable(array, dtype, name=name)
+            tensor["data"] = json_tensors.encodable(array, dtype, name=name, limit=limits.json_bytes)
         outputs.append(tensor)
     message: dict[str, Any] = {"model_name": response.model, "model_version": response.version, "outputs": outputs}
     if wanted.id:

@@ -16,6 +16,7 @@ from services.edge.context import Principal
 from services.edge.http import BINARY, JSON, Exchange, Headers
 from services.edge.interface import Problem, no_route, refuse_encoding, require_method
 from services.edge.limits import EdgeLimits
+from services.edge.results import is_large
 from services.rest_v2 import codec
 from services.rest_v2.errors import problem
 
@@ -84,7 +85,7 @@ class RestV2:
 
     async def _infer(self, exchange: Exchange, principal: Principal, model: str, version: str | None) -> None:
         refuse_encoding(exchange)
-        body = await exchange.body(self._limits.body_bytes)
+        body = await exchange.body(self._limits)
         request, wanted = codec.decode(
             body,
             exchange.headers.get(b"inference-header-content-length"),
@@ -97,7 +98,10 @@ class RestV2:
         )
         with exchange.cancelled_on_hang_up():
             response = await self._plane.infer(principal, request, protocol="rest_v2")
-        data, json_size = codec.encode(response, wanted)
+        if is_large(response, self._limits):
+            data, json_size = await asyncio.to_thread(codec.encode, response, wanted, self._limits)
+        else:
+            data, json_size = codec.encode(response, wanted, self._limits)
         headers: Headers = [JSON if json_size is None else BINARY]
         headers.append((b"x-furoshiki-model-digest", response.digest.encode("ascii")))
         if json_size is not None:

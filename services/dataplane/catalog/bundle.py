@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from runners.cache import LoadedModel
+from runners.cache import LoadedModel, drain
 from services.dataplane.catalog.interface import not_found
 from services.edge.context import Principal
 
@@ -31,7 +31,7 @@ class BundleCatalog:
     async def ready(self) -> bool:
         return not self._closed
 
-    async def close(self) -> None:
+    async def close(self, *, drain_s: float | None = None) -> None:
         self._closed = True
-        await self._loaded.handle.drain()
+        await drain([self._loaded], drain_s)
         await self._loaded.handle.close()

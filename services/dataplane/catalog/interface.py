@@ -35,8 +35,12 @@ class Catalog(Protocol):
         """Whether requests can be answered now; cheap."""
         ...
 
-    async def close(self) -> None:
-        """Drains and closes every model."""
+    async def close(self, *, drain_s: float | None = None) -> None:
+        """Drains and closes every model.
+
+        Args:
+            drain_s: Seconds accepted requests have to end; then models are closed anyway. None: as long as they take.
+        """
         ...
 
 

@@ -4,7 +4,8 @@
 What a name means is remembered for a few seconds, absence included; while the registry cannot be reached, what was
 known stays in use for ``grace_s``, and the registry is asked again only every few seconds. A loaded model is held
 against the tenant's policy each time its name is looked up anew, whether the registry answers or not: it leaves the cache
-when its key is no longer trusted or anything it was made of was revoked.
+when its key is no longer trusted or anything it was made of was revoked. A few models are fetched and loaded at a time,
+and none that would not fit into the cache.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from services.dataplane.catalog.interface import not_found
 from services.dataplane.loading import ModelLoader
 from services.dataplane.registry import RegistryGateway
 from services.edge.context import Principal
+from services.edge.questions import Questions
 
 _MOST_NAMES: Final = 10_000
 
@@ -38,6 +40,7 @@ _Name: TypeAlias = tuple[str, str, str | None]  # tenant, model, version as aske
 class _Meaning:
     version: int
     digest: str | None  # None: there is no such model
+    size: int  # bytes of its files
     fresh_until: float  # on the monotonic clock
     usable_until: float  # while the registry cannot be reached
 
@@ -53,6 +56,8 @@ class RegistryCatalog:
         clock: For the age of an answer.
         fresh_s: Seconds an answer is used without asking again.
         grace_s: Seconds it is used while the registry cannot be reached.
+        loads: Models fetched and loaded at a time.
+        scratch: The folder a download lies in until it is loaded; None: the system's own.
     """
 
     def __init__(
@@ -65,6 +70,8 @@ class RegistryCatalog:
         clock: Clock,
         fresh_s: float,
         grace_s: float,
+        loads: int,
+        scratch: Path | None,
     ) -> None:
         self._gateway = gateway
         self._trust = trust
@@ -74,7 +81,9 @@ class RegistryCatalog:
         self._fresh_s = fresh_s
         self._grace_s = grace_s
         self._names: OrderedDict[_Name, _Meaning] = OrderedDict()
-        self._asking: dict[_Name, asyncio.Task[_Meaning]] = {}
+        self._loads = asyncio.Semaphore(loads)
+        self._scratch = scratch
+        self._questions: Questions[_Name, _Meaning] = Questions()
         self._closed = False
         self.release = cache.release
 
@@ -82,7 +91,8 @@ class RegistryCatalog:
         name = (principal.tenant, model, version)
         meaning = self._names.get(name)
         if meaning is None or meaning.fresh_until <= self._clock.monotonic():
-            meaning = await self._refresh(name, _number(model, version))
+            number = _number(model, version)
+            meaning = await self._questions.ask(name, partial(self._ask, name, number))
         if meaning.digest is None:
             raise not_found(model, version)
         key = (principal.tenant, meaning.digest)
@@ -91,26 +101,19 @@ class RegistryCatalog:
     async def ready(self) -> bool:
         return not self._closed
 
-    async def close(self) -> None:
+    async def close(self, *, drain_s: float | None = None) -> None:
         self._closed = True
-        await self._cache.close()
+        await self._cache.close(drain_s=drain_s)
         await self._gateway.close()
-
-    async def _refresh(self, name: _Name, number: int | None) -> _Meaning:
-        task = self._asking.get(name)
-        if task is None:
-            task = self._asking[name] = asyncio.ensure_future(self._ask(name, number))
-            task.add_done_callback(lambda _: self._asking.pop(name, None))
-        return await asyncio.shield(task)
 
     async def _ask(self, name: _Name, number: int | None) -> _Meaning:
         tenant, model, _ = name
         asked = self._clock.monotonic()
         try:
             found = await self._gateway.resolve(tenant, model, number)
-            meaning = self._meaning(found.version, found.digest, asked)
+            meaning = self._meaning(found.version, found.digest, found.size, asked)
         except ModelError:
-            meaning = self._meaning(0, None, asked)
+            meaning = self._meaning(0, None, 0, asked)
         except Unavailable:
             known, now = self._names.get(name), self._clock.monotonic()
             if known is None or known.usable_until < now:
@@ -123,10 +126,14 @@ class RegistryCatalog:
             self._names.popitem(last=False)
         return meaning
 
-    def _meaning(self, version: int, digest: str | None, asked: float) -> _Meaning:
+    def _meaning(self, version: int, digest: str | None, size: int, asked: float) -> _Meaning:
         fresh_until = asked + self._fresh_s
         return _Meaning(
-            version=version, digest=digest, fresh_until=fresh_until, usable_until=fresh_until + self._grace_s
+            version=version,
+            digest=digest,
+            size=size,
+            fresh_until=fresh_until,
+            usable_until=fresh_until + self._grace_s,
         )
 
     def _drop_revoked(self, tenant: str, digest: str | None) -> None:
@@ -139,19 +146,40 @@ class RegistryCatalog:
             self._cache.evict((tenant, loaded.digest))
 
     async def _load(self, tenant: str, model: str, meaning: _Meaning) -> LoadedModel:
-        policy = self._trust.policy(tenant)
-        subject = Subject(tenant=tenant, model=model, version=meaning.version)
-        with tempfile.TemporaryDirectory(prefix="furoshiki-") as scratch:
-            folder = Path(scratch) / "bundle"
-            await self._gateway.download(tenant, model, meaning.version, folder)
-            loaded = await self._loader.load(DirectorySource(folder), subject=subject, policy=policy)
+        if meaning.size > self._cache.capacity:
+            raise _too_large(model, meaning, self._cache.capacity)
+        async with self._loads:
+            loaded = await self._fetched(tenant, model, meaning)
         if loaded.digest != meaning.digest:
-            await loaded.handle.close()
+            self._cache.discard(loaded)
             raise SignatureError(
                 ErrorCode.SUBJECT_MISMATCH,
                 f"The registry sent bundle {loaded.digest} for {model}@{meaning.version}; it had named {meaning.digest}.",
             )
         return loaded
+
+    async def _fetched(self, tenant: str, model: str, meaning: _Meaning) -> LoadedModel:
+        policy = self._trust.policy(tenant)
+        subject = Subject(tenant=tenant, model=model, version=meaning.version)
+        scratch = await asyncio.to_thread(
+            partial(tempfile.TemporaryDirectory[str], prefix="furoshiki-", dir=self._scratch)
+        )
+        try:
+            folder = Path(scratch.name) / "bundle"
+            await self._gateway.download(tenant, model, meaning.version, folder)
+            return await self._loader.load(DirectorySource(folder), subject=subject, policy=policy)
+        finally:
+            # Not awaited: a load that is given up while it waits here would leave its model open.
+            asyncio.get_running_loop().run_in_executor(None, scratch.cleanup)
+
+
+def _too_large(model: str, meaning: _Meaning, capacity: int) -> InvalidRequest:
+    return InvalidRequest(
+        ErrorCode.TOO_LARGE,
+        f"{model}@{meaning.version} has {meaning.size} bytes; this service keeps at most {capacity} bytes of models. "
+        "Its operator can raise FUROSHIKI_CACHE__BYTES.",
+        details={"size": meaning.size, "limit": capacity},
+    )
 
 
 def _number(model: str, version: str | None) -> int | None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -15,8 +16,9 @@ import pytest_asyncio
 
 from core.clock import SystemClock
 from core.errors import AuthError, ErrorCode
+from core.tensors import ANY, DType, Signature, TensorSpec
 from runners.testing import POISON, FakeRunner
-from services.edge.auth import RegistryAuth
+from services.edge.auth import Identified, RegistryAuth
 from services.edge.context import Principal
 from services.edge.limits import EdgeLimits
 from services.testing import DIGEST, serving
@@ -27,11 +29,11 @@ ROWS = np.array([[1.5, 2], [3, -4]], dtype=np.float32)
 class Keys:
     """A directory of two callers; a real one is the registry."""
 
-    async def whoami(self, credential: str) -> Principal:
+    async def whoami(self, credential: str) -> Identified:
         tenants = {"key-acme": "acme", "key-rival": "rival"}
         if credential not in tenants:
             raise AuthError(ErrorCode.AUTH_INVALID, "The credential is not valid.")
-        return Principal(tenant=tenants[credential], key_id=credential)
+        return Identified(principal=Principal(tenant=tenants[credential], key_id=credential), expires_at=None)
 
 
 class EdgeContract(ABC):
@@ -96,7 +98,7 @@ class EdgeContract(ABC):
             ({"z": [[1, 2]]}, 400, None),
             ({"x": [[1, 2]], "z": [[1, 2]]}, 400, ErrorCode.TENSOR_UNEXPECTED),
             ({}, 400, ErrorCode.TENSOR_MISSING),
-            ({"x": [[POISON, 0]]}, 500, ErrorCode.INFERENCE_FAILED),
+            ({"x": [[POISON, 0]]}, 400, ErrorCode.TENSOR_REJECTED),
         ],
     )
     async def test_errors(
@@ -179,6 +181,47 @@ class EdgeContract(ABC):
         assert self.error_code(answers[None]) == ErrorCode.AUTH_REQUIRED
         assert answers[None].headers["www-authenticate"] == "Bearer"
         assert answers["key-rival"].text.count("acme") == 0
+
+    async def test_a_result_over_the_limit(self, runner: FakeRunner) -> None:
+        """A result larger than the limit gets 413 and is not encoded; it names both sizes."""
+        async with serving(runner, limits=EdgeLimits(output_bytes=15)) as client:
+            small = await self.post(client, x=[[1, 2]])
+            large = await self.post(client, x=ROWS.tolist())
+        assert small.status_code == 200
+        assert (large.status_code, self.error_code(large)) == (413, ErrorCode.TOO_LARGE)
+        assert "has 16 bytes; the limit is 15" in large.text
+
+    async def test_a_large_result_is_whole(self, runner: FakeRunner) -> None:
+        """A result beyond a megabyte, which is encoded beside the event loop, is what the model computed."""
+        rows = np.arange(300_000, dtype=np.float32).reshape(-1, 2)
+        runner.run = lambda _inputs, _stop=None: {"y": rows}  # type: ignore[method-assign, assignment]
+        async with serving(runner) as client:
+            response = await self.post(client, x=[[1, 2]])
+        np.testing.assert_array_equal(np.array(self.outputs(response.json())["y"]), rows)
+
+    async def test_too_much_json_is_sent_elsewhere(self, client: httpx.AsyncClient) -> None:
+        """The refusal of a JSON part that is too large says what to do instead."""
+        path, body = self.request(x=[[0.5] * 700])
+        response = await client.post(path, json=body)
+        assert (response.status_code, self.error_code(response)) == (413, ErrorCode.TOO_LARGE)
+        assert "send it in binary form" in response.text
+
+    async def test_too_many_strings(self) -> None:
+        """BYTES elements have a limit of their own, whatever the shape says; at the limit they are decoded."""
+        runner = FakeRunner(width=ANY)
+        spec = TensorSpec(name="x", dtype=DType.BYTES, shape=(ANY, ANY))
+        runner.signature = Signature(inputs=(spec,), outputs=(replace(spec, name="y"),))
+        runner.run = lambda inputs, _stop=None: {"y": inputs["x"]}  # type: ignore[method-assign, assignment]
+        async with serving(runner, limits=EdgeLimits(bytes_elements=4)) as client:
+            answers = [
+                await client.post(path, content=json.dumps(body).replace("FP32", "BYTES"))
+                for path, body in (
+                    self.request(x=data) for data in ([["a", "b"]] * 2, [["a"] * 5], [["a", "b"]] * 3, [[""] * 2000])
+                )
+            ]
+        assert self.outputs(answers[0].json()) == {"y": [["a", "b"]] * 2}
+        for answer in answers[1:]:
+            assert (answer.status_code, self.error_code(answer)) == (413, ErrorCode.TOO_LARGE)
 
     async def test_unexpected_exceptions_say_nothing(self, runner: FakeRunner) -> None:
         """An exception nobody foresaw becomes one fixed sentence with the request id."""

@@ -16,6 +16,7 @@ from onnx import numpy_helper
 from core.tensors import ANY, Array, DType, Signature, TensorSpec
 from deploy.local.sentences import SENTENCES, neighbours_agree
 from runners.backends.onnx import OnnxRunner
+from runners.interface import StopSignal
 from services.testing import MODEL, loaded, serving
 
 if TYPE_CHECKING:
@@ -36,9 +37,9 @@ class Recording:
         self.shapes: list[tuple[int, ...]] = []
         self._runner = runner
 
-    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def run(self, inputs: Mapping[str, Array], stop: StopSignal | None = None) -> dict[str, Array]:
         self.shapes.append(inputs["input_ids"].shape)
-        return self._runner.run(inputs)
+        return self._runner.run(inputs, stop)
 
     def close(self) -> None:
         self._runner.close()
@@ -139,13 +140,13 @@ async def test_it_is_served(minilm: Exported, runner: OnnxRunner) -> None:
 
 @pytest.mark.parametrize(
     ("ids", "mask", "status"),
-    [((1, 13), (1, 14), 500), ((2, 13), (1, 13), 400), ((13,), (13,), 400)],
+    [((1, 13), (1, 14), 400), ((2, 13), (1, 13), 400), ((13,), (13,), 400)],
     ids=["lengths", "rows", "rank"],
 )
 async def test_inputs_that_do_not_fit_each_other_are_refused(
     runner: OnnxRunner, ids: tuple[int, ...], mask: tuple[int, ...], status: int
 ) -> None:
-    """Ids and mask of other rows or rank are the caller's error; of other lengths, only the runtime can tell."""
+    """Ids and mask of other rows, rank or lengths are the caller's error; the lengths only the runtime can compare."""
     wrong = {"input_ids": np.ones(ids, dtype=np.int64), "attention_mask": np.ones(mask, dtype=np.int64)}
     async with serving(runner) as client:
         reply = await client.post(f"/v2/models/{MODEL}/infer", json=request(wrong))
@@ -161,7 +162,7 @@ async def test_a_token_out_of_the_vocabulary_fails_alone(minilm: Exported, runne
     async with serving(runner) as client:
         replies = await asyncio.gather(*(client.post(f"/v2/models/{MODEL}/infer", json=body) for body in bodies))
     assert len(bodies) > 5
-    assert replies.pop(poisoned).status_code == 500
+    assert replies.pop(poisoned).status_code == 400
     del sentences[poisoned]
     got = np.concatenate([embeddings(reply) for reply in replies])
     np.testing.assert_allclose(got, minilm.model.embed(sentences), rtol=0, atol=TOLERANCE)

@@ -13,10 +13,9 @@ import pytest_asyncio
 from core.clock import SystemClock
 from core.errors import AuthError as Refusal
 from core.errors import ErrorCode
-from furoshiki import AsyncClient, AuthError, InvalidRequest, NotFound, Retry, ServerFault
+from furoshiki import AsyncClient, AuthError, InvalidRequest, NotFound, Retry
 from runners.testing import POISON, FakeRunner
-from services.edge.auth import RegistryAuth
-from services.edge.context import Principal
+from services.edge.auth import Identified, RegistryAuth
 from services.testing import DIGEST, serving
 
 ROWS = np.array([[1.5, 2.0], [3.0, -4.0]], dtype=np.float32)
@@ -84,9 +83,9 @@ async def test_unknown_model_and_version_are_not_found(client: AsyncClient) -> N
     assert (await client.infer("fake", {"x": ROWS}, version=3)).version == "3"
 
 
-async def test_failing_runtime_is_a_server_fault(client: AsyncClient) -> None:
-    """A model that fails on valid input is the service's fault and not retried."""
-    with pytest.raises(ServerFault, match="INFER_001") as caught:
+async def test_values_a_model_cannot_process_are_the_callers(client: AsyncClient) -> None:
+    """A model that fails on these values refuses the request; it is not retried."""
+    with pytest.raises(InvalidRequest, match="TENSOR_006") as caught:
         await client.infer("fake", {"x": np.full((1, 2), POISON, dtype=np.float32)})
     assert not caught.value.retryable
 
@@ -101,7 +100,7 @@ async def test_metadata_and_readiness(client: AsyncClient) -> None:
 class Nobody:
     """A directory that knows no credential."""
 
-    async def whoami(self, credential: str) -> Principal:
+    async def whoami(self, credential: str) -> Identified:
         raise Refusal(ErrorCode.AUTH_INVALID, "The credential is not valid.")
 
 

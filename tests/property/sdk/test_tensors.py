@@ -83,7 +83,7 @@ def test_client_reads_what_the_server_writes(outputs: dict[str, Array]) -> None:
     """This client decodes a binary reply of the server's codec to the same arrays."""
     dtypes = {name: dtype_from_numpy(array.dtype) for name, array in outputs.items()}
     response = InferenceResponse(model="m", version="1", digest="sha256:00", outputs=outputs, dtypes=dtypes)
-    body, length = codec.encode(response, codec.Wanted("", True, {}))
+    body, length = codec.encode(response, codec.Wanted("", True, {}), EdgeLimits())
     reply = Reply(status=200, headers={"inference-header-content-length": str(length)}, body=body, request_id="r")
     result = _result(reply)
     assert all(same(result[name], array) for name, array in outputs.items())

@@ -242,3 +242,34 @@ async def test_close_gives_up_what_is_being_loaded(source: Source, cache: ModelC
     await turns()
     assert cache.models == []
     assert source.handles == {}
+
+
+async def test_each_close_is_told_once(source: Source) -> None:
+    """Evicted, evicted while leased, discarded or closed with the cache: ``on_close`` hears of each model once."""
+    told: list[str] = []
+    cache = ModelCache(capacity=10, on_close=lambda model: told.append(model.digest))
+    for digest in "abc":
+        await source.used(cache, digest)
+    cache.evict(("acme", "a"))
+    leased = await cache.acquire(("acme", "b"), source.loader("b"))
+    cache.evict(("acme", "b"))
+    assert told == ["a"]
+    cache.release(leased)
+    assert told == ["a", "b"]
+    cache.discard(await source.loader("d")())
+    await cache.close()
+    assert told == ["a", "b", "d", "c"]
+    assert [handle.closed for handle in source.handles.values()] == [1] * 4
+
+
+async def test_close_does_not_wait_for_ever(source: Source, cache: ModelCache) -> None:
+    """A model that does not drain in time is closed anyway, with its lease."""
+    leased = await cache.acquire(("acme", "a"), source.loader("a"))
+    handle = source.handles["a"]
+    handle.drain = asyncio.Event().wait  # type: ignore[method-assign, assignment]
+    async with asyncio.timeout(5):
+        await cache.close(drain_s=0.01)
+    assert (handle.closed, cache.models) == (1, [])
+    cache.release(leased)
+    await turns()
+    assert handle.closed == 2

@@ -146,6 +146,24 @@ async def test_an_input_given_twice_is_refused(client: httpx.AsyncClient) -> Non
     assert response.headers["x-furoshiki-error"] == ErrorCode.TENSOR_UNEXPECTED
 
 
+async def test_too_many_bytes_elements_are_refused() -> None:
+    """BYTES elements are counted over the whole request, before any is decoded: the data need not even be right."""
+    async with serving(FakeRunner(width=2), limits=EdgeLimits(bytes_elements=10)) as client:
+        one = tensor(datatype="BYTES", shape=[11], parameters={"binary_data_size": 44})
+        halves = [tensor(name=name, datatype="BYTES", shape=[6], parameters={"binary_data_size": 24}) for name in "xy"]
+        answers = [
+            await send(client, one, tail=b"\xff" * 44),
+            await send(client, *halves, tail=b"\0" * 48),
+            await send(client, halves[0], tail=b"\0" * 24),
+        ]
+    assert [answer.headers["x-furoshiki-error"] for answer in answers] == [
+        ErrorCode.TOO_LARGE,
+        ErrorCode.TOO_LARGE,
+        ErrorCode.TENSOR_DTYPE,
+    ]
+    assert "limit is 10" in answers[0].json()["error"]
+
+
 async def test_too_many_inputs_are_refused(client: httpx.AsyncClient) -> None:
     """More inputs than the limit are not even decoded."""
     response = await send(client, *[tensor(name=str(n)) for n in range(4)], tail=ROWS.tobytes() * 4)
@@ -198,7 +216,42 @@ async def test_model_metadata_and_ready(client: httpx.AsyncClient, selector: str
     assert (await client.get(f"/v2/models/fake{selector}/ready")).json() == {"name": "fake", "ready": True}
 
 
+@pytest.mark.parametrize(
+    ("peer", "is_open", "status"),
+    [
+        ("127.0.0.1", False, 418),
+        ("::1", False, 418),
+        ("::ffff:127.0.0.1", False, 418),
+        ("10.0.0.1", False, 404),
+        ("::ffff:10.0.0.1", False, 404),
+        ("fe80::1%eth0", False, 404),
+        ("", False, 404),
+        ("10.0.0.1", True, 418),
+    ],
+)
+async def test_metrics_are_for_this_machine(peer: str, is_open: bool, status: int) -> None:
+    """Metrics name every tenant: another machine is told that there is no such route, unless they were opened."""
+    async with serving(FakeRunner(), metrics_open=is_open, peer=peer) as client:
+        response = await client.get("/metrics")
+    assert response.status_code == status
+    if status == 404:
+        assert response.json()["error"]["code"] == ErrorCode.ROUTE_NOT_FOUND
+        assert response.headers["x-request-id"] == response.json()["error"]["request_id"]
+
+
 @pytest.mark.parametrize("path", ["/", "/metrics", "/v2x", "/v22/models/fake", "/docs.json"])
 async def test_other_paths_go_to_the_inner_application(client: httpx.AsyncClient, path: str) -> None:
     """What no edge owns is BentoML's to answer."""
     assert (await client.get(path)).status_code == 418
+
+
+async def test_a_large_result_travels_in_binary_form_only() -> None:
+    """A result above the JSON limit is refused as JSON, with the way out in the message, and sent in binary form."""
+    rows = np.zeros((100, 2), dtype="<f4")
+    large = tensor(shape=[100, 2], parameters={"binary_data_size": rows.nbytes})
+    async with serving(FakeRunner(width=2), limits=EdgeLimits(json_bytes=512)) as client:
+        as_json = await send(client, large, tail=rows.tobytes())
+        as_binary = await send(client, large, tail=rows.tobytes(), parameters={"binary_data_output": True})
+    assert (as_json.status_code, as_json.headers["x-furoshiki-error"]) == (413, ErrorCode.TOO_LARGE)
+    assert "binary form" in as_json.json()["error"]
+    assert as_binary.status_code == 200

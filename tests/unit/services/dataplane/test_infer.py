@@ -48,7 +48,7 @@ class OneModel:
     async def ready(self) -> bool:
         return True
 
-    async def close(self) -> None:
+    async def close(self, *, drain_s: float | None = None) -> None:
         await self._model.handle.drain()
         await self._model.handle.close()
 
@@ -95,7 +95,7 @@ async def test_only_the_outputs_asked_for(setting: Setting) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "width", "code"), [(POISON, 2, ErrorCode.INFERENCE_FAILED), (1, 3, ErrorCode.TENSOR_SHAPE)]
+    ("value", "width", "code"), [(POISON, 2, ErrorCode.TENSOR_REJECTED), (1, 3, ErrorCode.TENSOR_SHAPE)]
 )
 async def test_a_failure_is_counted_under_its_code(setting: Setting, value: float, width: int, code: ErrorCode) -> None:
     """The code of the error, no success, no lease left."""
@@ -107,7 +107,7 @@ async def test_a_failure_is_counted_under_its_code(setting: Setting, value: floa
 async def test_a_fault_of_ours_is_not_a_success(setting: Setting) -> None:
     """An exception nobody expected is counted as internal."""
 
-    def broken(_inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def broken(_inputs: Mapping[str, Array], _stop: object = None) -> dict[str, Array]:
         raise ZeroDivisionError
 
     setting.runner.run = broken  # type: ignore[method-assign, assignment]
@@ -145,6 +145,14 @@ async def test_an_unknown_model_takes_no_lease(setting: Setting) -> None:
         await setting.infer(model="other")
     with pytest.raises(FuroshikiError):
         await setting.plane.describe(ME, "other", None)
+    assert setting.catalog.leases == 0
+
+
+async def test_the_deadline_of_a_description(setting: Setting) -> None:
+    """A description waits for loading no longer than its caller does."""
+    setting.catalog.open.clear()
+    with refused(ErrorCode.TIMEOUT):
+        await setting.plane.describe(ME, setting.name, None, deadline=asyncio.get_running_loop().time() + 0.01)
     assert setting.catalog.leases == 0
 
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from core.clock import ManualClock, rfc3339
 from services.edge import access_log
 from services.edge.access_log import AccessLog
-from services.edge.http import Exchange, Message
+from services.edge.http import Exchange, Message, Shared
+from services.edge.limits import EdgeLimits
 
 MOMENT = datetime(2026, 1, 31, 9, 30, 5, 6_000, tzinfo=UTC)
 
@@ -31,7 +32,8 @@ async def send(_message: Message) -> None:
 
 def exchange(path: str = "/v2", request_id: bytes = b"r1") -> Exchange:
     headers = [(b"x-request-id", request_id)]
-    made = Exchange({"type": "http", "method": "POST", "path": path, "headers": headers}, receive, send)
+    scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
+    made = Exchange(scope, receive, send, Shared(EdgeLimits()))
     made.status, made.sent_bytes, made.received_bytes = 200, 7, 5
     return made
 

@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timedelta
 
 import pytest
 
 from artifacts.testing import refused
 from core.clock import ManualClock
-from core.errors import AuthError, ErrorCode, FuroshikiError, Unavailable
-from services.edge import auth
-from services.edge.auth import OpenAuth, RegistryAuth
+from core.errors import AuthError, ErrorCode, FuroshikiError, Overloaded, Unavailable
+from services.edge import auth, questions
+from services.edge.auth import Identified, OpenAuth, RegistryAuth
 from services.edge.context import Principal
 
 FRESH, GRACE = 5.0, 300.0
@@ -23,19 +24,21 @@ class Keys:
 
     def __init__(self) -> None:
         self.tenants = {"key-acme": "acme", "key-globex": "globex"}
+        self.expiry: datetime | None = None
         self.asked: list[str] = []
         self.away: FuroshikiError | None = None
         self.open = asyncio.Event()
         self.open.set()
 
-    async def whoami(self, credential: str) -> Principal:
+    async def whoami(self, credential: str) -> Identified:
         self.asked.append(credential)
         await self.open.wait()
         if self.away is not None:
             raise self.away
         if credential not in self.tenants:
             raise AuthError(ErrorCode.AUTH_INVALID, "The credential is not valid.")
-        return Principal(tenant=self.tenants[credential], key_id=credential)
+        principal = Principal(tenant=self.tenants[credential], key_id=credential)
+        return Identified(principal=principal, expires_at=self.expiry)
 
 
 @pytest.fixture
@@ -88,13 +91,18 @@ async def test_no_credential_is_auth_001(authenticator: RegistryAuth, keys: Keys
     assert keys.asked == []
 
 
-@pytest.mark.parametrize("value", ["schlüssel".encode(), b"\xff\xfe", b"k" * 4097], ids=["utf-8", "bytes", "overlong"])
+@pytest.mark.parametrize(
+    "value",
+    ["schlüssel".encode(), b"\xff" * 8, b"k" * 4097, b"k" * 7, b"key acme", b"key-acme\n", b"key\x00acme", b"key,acme"],
+    ids=["utf-8", "bytes", "overlong", "short", "space", "newline", "control", "comma"],
+)
 async def test_what_cannot_be_a_key_is_auth_002(authenticator: RegistryAuth, keys: Keys, value: bytes) -> None:
-    """A credential that is not ASCII or too long is refused without asking, remembering or repeating it."""
+    """What no credential looks like is refused without asking, remembering or repeating it."""
     with refused(ErrorCode.AUTH_INVALID):
         await authenticator.authenticate(key(value))
     assert keys.asked == []
     assert not authenticator._known
+    assert not authenticator._refused
 
 
 async def test_an_answer_is_used_while_fresh(authenticator: RegistryAuth, keys: Keys, clock: ManualClock) -> None:
@@ -122,19 +130,19 @@ async def test_a_refusal_is_remembered(authenticator: RegistryAuth, keys: Keys, 
     """A wrong key is asked about once per fresh_s; a key that was made meanwhile then works."""
     for _ in range(10):
         with refused(ErrorCode.AUTH_INVALID):
-            await authenticator.authenticate(key("key-new"))
-    assert keys.asked == ["key-new"]
-    keys.tenants["key-new"] = "acme"
+            await authenticator.authenticate(key("key-fresh"))
+    assert keys.asked == ["key-fresh"]
+    keys.tenants["key-fresh"] = "acme"
     clock.advance(FRESH)
-    assert (await authenticator.authenticate(key("key-new"))).tenant == "acme"
+    assert (await authenticator.authenticate(key("key-fresh"))).tenant == "acme"
 
 
 async def test_refusals_are_new_errors(authenticator: RegistryAuth) -> None:
     """Each caller gets an exception of its own: a shared one would gather the tracebacks of all."""
     with pytest.raises(AuthError) as first:
-        await authenticator.authenticate(key("wrong"))
+        await authenticator.authenticate(key("wrong-key"))
     with pytest.raises(AuthError) as second:
-        await authenticator.authenticate(key("wrong"))
+        await authenticator.authenticate(key("wrong-key"))
     assert first.value is not second.value
 
 
@@ -144,11 +152,11 @@ async def test_known_keys_survive_an_absent_registry(
     """During grace_s a known key works, an unknown one gets a retryable error, and a refused one is not let in."""
     await authenticator.authenticate(key("key-acme"))
     with refused(ErrorCode.AUTH_INVALID):
-        await authenticator.authenticate(key("wrong"))
+        await authenticator.authenticate(key("wrong-key"))
     keys.away = DOWN
-    clock.advance(FRESH + GRACE)
+    clock.advance(FRESH + GRACE - 0.1)
     assert (await authenticator.authenticate(key("key-acme"))).tenant == "acme"
-    for other in ("wrong", "key-globex"):
+    for other in ("wrong-key", "key-globex"):
         with pytest.raises(Unavailable) as caught:
             await authenticator.authenticate(key(other))
         assert caught.value.retry_after is not None
@@ -194,26 +202,98 @@ async def test_one_question_at_a_time(authenticator: RegistryAuth, keys: Keys) -
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert [isinstance(result, Principal) for result in results] == [False] + [True] * 19
     assert keys.asked == ["key-acme"]
-    assert not authenticator._asking
+    assert not authenticator._questions
 
 
 async def test_what_is_remembered_is_bounded(
     authenticator: RegistryAuth, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beyond the bound the longest unasked credential is forgotten, and nothing else."""
+    """Beyond the bound the good key that was not looked up for longest is forgotten, and nothing else."""
     monkeypatch.setattr(auth, "_MOST_CREDENTIALS", 3)
+    keys.tenants = {f"key-{n:04}": "acme" for n in range(5)}
+    for name in keys.tenants:
+        await authenticator.authenticate(key(name))
+    assert list(authenticator._known) == [b"key-0002", b"key-0003", b"key-0004"]
+    assert (await authenticator.authenticate(key("key-0000"))).tenant == "acme"
+
+
+async def test_random_keys_push_out_no_good_ones(
+    authenticator: RegistryAuth, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refusals have a bound of their own: however many there are, a good key stays remembered."""
+    monkeypatch.setattr(auth, "_MOST_REFUSALS", 3)
     await authenticator.authenticate(key("key-acme"))
-    for n in range(3):
+    for n in range(5):
         with refused(ErrorCode.AUTH_INVALID):
-            await authenticator.authenticate(key(f"wrong-{n}"))
-    assert list(authenticator._known) == [b"wrong-0", b"wrong-1", b"wrong-2"]
-    assert (await authenticator.authenticate(key("key-acme"))).tenant == "acme"
+            await authenticator.authenticate(key(f"wrong-{n:04}"))
+    assert list(authenticator._refused) == [b"wrong-0002", b"wrong-0003", b"wrong-0004"]
+    await authenticator.authenticate(key("key-acme"))
+    assert keys.asked.count("key-acme") == 1
+
+
+async def test_a_key_that_changes_sides_is_remembered_once(
+    authenticator: RegistryAuth, keys: Keys, clock: ManualClock
+) -> None:
+    """A revoked key is a refusal and no longer a good key; a key that was made meanwhile the other way round."""
+    await authenticator.authenticate(key("key-acme"))
+    del keys.tenants["key-acme"]
+    clock.advance(FRESH)
+    with refused(ErrorCode.AUTH_INVALID):
+        await authenticator.authenticate(key("key-acme"))
+    assert (list(authenticator._known), list(authenticator._refused)) == ([], [b"key-acme"])
+    keys.tenants["key-acme"] = "acme"
+    clock.advance(FRESH)
+    await authenticator.authenticate(key("key-acme"))
+    assert (list(authenticator._known), list(authenticator._refused)) == ([b"key-acme"], [])
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["registry-up", "registry-down"])
+async def test_an_expired_key_is_not_used(
+    authenticator: RegistryAuth, keys: Keys, clock: ManualClock, away: bool
+) -> None:
+    """A remembered key ends at its expiry, neither fresh nor in grace a moment later, whatever the registry does."""
+    keys.expiry = clock.now() + timedelta(seconds=FRESH + 3)
+    await authenticator.authenticate(key("key-acme"))
+    keys.away = DOWN if away else None
+    clock.advance(FRESH + 2.9)
+    await authenticator.authenticate(key("key-acme"))
+    clock.advance(0.1)
+    with refused(ErrorCode.STORE_UNAVAILABLE if away else ErrorCode.AUTH_INVALID):
+        await authenticator.authenticate(key("key-acme"))
+
+
+async def test_an_expiry_within_fresh_s(authenticator: RegistryAuth, keys: Keys, clock: ManualClock) -> None:
+    """A key that expires while its answer would be fresh is not used without asking."""
+    keys.expiry = clock.now() + timedelta(seconds=1)
+    await authenticator.authenticate(key("key-acme"))
+    clock.advance(1)
+    del keys.tenants["key-acme"]
+    with refused(ErrorCode.AUTH_INVALID):
+        await authenticator.authenticate(key("key-acme"))
+
+
+async def test_questions_under_way_are_bounded(
+    authenticator: RegistryAuth, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond the bound a new key gets QUEUE_001 at once; those who wait, and known keys, are not disturbed."""
+    await authenticator.authenticate(key("key-globex"))
+    monkeypatch.setattr(questions, "MOST_QUESTIONS", 2)
+    keys.open.clear()
+    waiting = [asyncio.ensure_future(authenticator.authenticate(key(name))) for name in ("key-acme", "wrong-key")]
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded) as caught:
+        await authenticator.authenticate(key("wrong-more"))
+    assert (caught.value.code, caught.value.retry_after) == (ErrorCode.QUEUE_FULL, 1.0)
+    assert (await authenticator.authenticate(key("key-globex"))).tenant == "globex"
+    keys.open.set()
+    answers = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [Principal, AuthError]
 
 
 async def test_a_credential_is_in_no_error(authenticator: RegistryAuth) -> None:
     """What was sent as a credential is not repeated."""
     with pytest.raises(AuthError) as caught:
-        await authenticator.authenticate(key("s3cr3t"))
+        await authenticator.authenticate(key("s3cr3t-key"))
     assert "s3cr3t" not in repr(caught.value) + caught.value.message + str(caught.value.log_context)
 
 

@@ -81,6 +81,10 @@ class Service:
     def call(self, connection: Connection) -> asyncio.Task[None]:
         return asyncio.ensure_future(self.app(connection.scope, connection.receive, connection.send))
 
+    @property
+    def buffered(self) -> int:
+        return self.app._shared.bodies.taken
+
     def codes(self) -> list[tuple[str, int]]:
         self.access_log.flush()
         lines = [json.loads(line) for line in self.log.getvalue().splitlines()]
@@ -92,7 +96,7 @@ async def service() -> AsyncIterator[Service]:
     runner = FakeRunner(width=2)
     model = loaded(runner)
     plane = DataPlane(BundleCatalog(model))
-    limits = EdgeLimits(body_bytes=1000)
+    limits = EdgeLimits(body_bytes=1000, bodies_bytes=1200)
     log = io.BytesIO()
     access_log = AccessLog(clock=SystemClock(), stream=log)
     parts = Parts(
@@ -100,6 +104,7 @@ async def service() -> AsyncIterator[Service]:
         authenticator=OpenAuth(TENANT),
         edges=(RestV2(plane, limits=limits, version="0"), RestV1(plane, limits=limits)),
         access_log=access_log,
+        limits=limits,
     )
     yield Service(InferenceApp(inner_app, parts), runner, model, log, access_log)
     runner.gate.set()
@@ -151,12 +156,13 @@ async def test_a_hang_up_during_execution(service: Service) -> None:
 
 
 async def test_a_fast_request_is_not_watched(service: Service) -> None:
-    """A request that ends at once leaves neither a task nor a timer behind."""
+    """A request that ends at once leaves no task behind and nothing registered."""
     connection = Connection(whole(BODY))
     before = asyncio.all_tasks()
     await service.call(connection)
     assert connection.status == 200
     assert asyncio.all_tasks() == before
+    assert len(service.app._shared.hang_ups) == 0
     connection.hung_up.set()
 
 
@@ -195,7 +201,7 @@ async def test_a_body_beyond_the_limit_is_not_read(service: Service, declared: b
 async def test_an_unexpected_error_shows_one_sentence(service: Service) -> None:
     """A fault of ours is a 500 with a request id; its text is for the log only."""
 
-    def broken(_inputs: object) -> None:
+    def broken(_inputs: object, _stop: object) -> None:
         raise RuntimeError("s3cr3t")
 
     service.runner.run = broken  # type: ignore[method-assign, assignment]
@@ -205,3 +211,53 @@ async def test_an_unexpected_error_shows_one_sentence(service: Service) -> None:
     assert (connection.status, headers[b"x-furoshiki-error"]) == (500, b"INTERNAL_001")
     assert headers[b"x-request-id"] == b"r-1"
     assert b"s3cr3t" not in connection.sent[1]["body"]
+
+
+def part(size: int) -> Message:
+    return {"type": "http.request", "body": b" " * size, "more_body": True}
+
+
+@pytest.mark.parametrize("pieces", [1, 3])
+async def test_a_body_that_stalls_is_refused(service: Service, pieces: int) -> None:
+    """A client that stops sending inside its body gets 504 TIMEOUT_001, and its memory is given back."""
+    impatient = EdgeLimits(body_idle_s=0.01)
+    service.app._edges["/v2"] = RestV2(service.app._parts.plane, limits=impatient, version="0")
+    connection = Connection([part(10) for _ in range(pieces)])
+    async with asyncio.timeout(5):
+        await service.call(connection)
+    headers = dict(connection.sent[0]["headers"])
+    assert (connection.status, headers[b"x-furoshiki-error"], headers[b"retry-after"]) == (504, b"TIMEOUT_001", b"1")
+    assert service.buffered == 0
+    assert service.codes() == [("TIMEOUT_001", 504)]
+
+
+async def test_a_server_that_stops_is_not_a_stalled_body(service: Service) -> None:
+    """A task that somebody else cancels while it reads a body ends as cancelled, unanswered."""
+    connection = Connection([part(10)])
+    task = service.call(connection)
+    await waits_for(lambda: service.buffered)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (connection.sent, service.buffered) == ([], 0)
+
+
+async def test_slow_bodies_share_a_budget(service: Service) -> None:
+    """What does not fit beside the bodies that are being received gets 429 at once; whole bodies need no room."""
+    slow = Connection([part(900)])
+    waiting = service.call(slow)
+    await waits_for(lambda: service.buffered == 900)
+    second = Connection([part(200), part(200)])
+    await service.call(second)
+    assert dict(second.sent[0]["headers"])[b"x-furoshiki-error"] == b"QUEUE_001"
+    assert second.status == 429
+    assert service.buffered == 900
+    single = Connection(whole(BODY + b" " * 500))
+    await service.call(single)
+    assert single.status == 200
+    slow.hung_up.set()
+    await waiting
+    assert service.buffered == 0
+    third = Connection([part(900), {"type": "http.request", "body": BODY[:90]}])
+    await service.call(third)
+    assert (third.status, service.buffered) == (200, 0)

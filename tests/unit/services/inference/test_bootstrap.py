@@ -19,8 +19,9 @@ from artifacts.signing.bundle import sign_manifest
 from artifacts.signing.ed25519 import Ed25519Signer
 from artifacts.testing import refused, trust
 from core.errors import ErrorCode
+from services.dataplane.catalog.registry import RegistryCatalog
 from services.edge.context import Principal
-from services.inference.bootstrap import build, preflight
+from services.inference.bootstrap import _batch_limits, build, preflight
 from services.inference.settings import InferenceSettings
 
 # mypy reads conftest fixtures by name only; their type is told here.
@@ -161,6 +162,49 @@ async def test_a_missing_setting_is_named(
         monkeypatch.setenv(name, value)
     with refused(ErrorCode.SETTING_INVALID, named):
         await build(InferenceSettings.read())
+
+
+@pytest.mark.parametrize(("source", "inline"), [("bundle", True), ("registry", False)])
+async def test_tenants_do_not_share_the_event_loop(
+    environment: Served, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str, inline: bool
+) -> None:
+    """Batches may run on the event loop only where one tenant has the process to itself, whatever was set."""
+    monkeypatch.setenv("FUROSHIKI_SOURCE", source)
+    monkeypatch.setenv("FUROSHIKI_BATCHING__INLINE_BELOW_S", "0.001")
+    limits = _batch_limits(InferenceSettings.read())
+    assert limits.inline_below_s == (0.001 if inline else 0)
+    assert limits.max_rows == 64
+
+
+async def test_a_service_of_the_registry_is_wired(
+    environment: Served, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With a registry the parts carry the settings; downloads lie in the home folder if there is one."""
+    key = tmp_path / "service.key"
+    key.write_text("service-key")
+    for name, value in {
+        "SOURCE": "registry",
+        "HOME": str(tmp_path),
+        "REGISTRY__URL": "http://127.0.0.1:9",
+        "REGISTRY__API_KEY_FILE": str(key),
+        "REGISTRY__PATIENCE_S": "0.5",
+        "CACHE__LOADS": "3",
+        "LIMITS__OUTPUT_BYTES": "1000",
+        "METRICS__OPEN": "true",
+    }.items():
+        monkeypatch.setenv(f"FUROSHIKI_{name}", value)
+    parts = await build(InferenceSettings.read())
+    catalog = parts.plane._catalog
+    assert isinstance(catalog, RegistryCatalog)
+    assert (catalog._gateway._patience_s, catalog._loads._value, catalog._scratch) == (0.5, 3, tmp_path)
+    assert (parts.limits.output_bytes, parts.limits.json_bytes, parts.metrics_open) == (1000, 4 * 2**20, True)
+    assert catalog._cache._on_close == parts.plane._meters.forget
+    await parts.plane.close()
+    monkeypatch.setenv("FUROSHIKI_HOME", str(tmp_path / "absent"))
+    absent = await build(InferenceSettings.read())
+    assert isinstance(absent.plane._catalog, RegistryCatalog)
+    assert absent.plane._catalog._scratch is None
+    await absent.plane.close()
 
 
 OPEN_DOOR = """

@@ -3,18 +3,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
+from artifacts.testing import refused
 from core.errors import ErrorCode
+from runners.testing import FakeRunner
+from services.dataplane.catalog.bundle import BundleCatalog
 from services.edge.http import Message, Receive, Scope, Send
 from services.inference import lifespan
 from services.inference.lifespan import HostedApp
 from services.inference.settings import InferenceSettings
+from services.testing import loaded
 
 Served = Any
+REQUEST: Scope = {"type": "http", "method": "GET", "headers": [], "client": ("127.0.0.1", 1)}
 
 
 class Inner:
@@ -49,7 +57,7 @@ async def live(app: HostedApp, *, between: list[str] | None = None) -> list[Mess
         step = steps.pop(0)
         if step == "lifespan.shutdown":
             for path in between or []:
-                await app({"type": "http", "method": "GET", "path": path, "headers": []}, never, send)
+                await app({**REQUEST, "path": path}, never, send)
         return {"type": step}
 
     async def never() -> Message:
@@ -122,3 +130,36 @@ async def test_any_other_exception_ends_the_start_too(
     event = json.loads(capsys.readouterr().err)
     assert (event["event"], event["code"]) == ("start_failed", ErrorCode.INIT_FAILED)
     assert "RuntimeError: unexpected" in event["exception"]
+
+
+async def test_a_stop_does_not_wait_for_ever(environment: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An accepted request that does not end within ``http.drain_s`` fails, and the stop goes on."""
+    monkeypatch.setenv("FUROSHIKI_HTTP__DRAIN_S", "0.01")
+    app = HostedApp(Inner())
+    await app._start()
+    assert app._parts is not None
+    catalog = app._parts.plane._catalog
+    assert isinstance(catalog, BundleCatalog)
+    runner = FakeRunner(width=2)
+    runner.gate.clear()
+    catalog._loaded = loaded(runner, model="digits")
+    rows = {"x": np.ones((1, 2), dtype=np.float32)}
+    stuck = asyncio.ensure_future(catalog._loaded.handle.infer(rows))
+    while not runner.batches:
+        await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await app._stop()
+    with refused(ErrorCode.MODEL_NOT_READY):
+        await stuck
+    assert runner.closed
+
+
+async def test_a_start_leaves_the_collector_little_to_do(environment: Served) -> None:
+    """What was imported and wired is taken out of the collector's view."""
+    gc.unfreeze()
+    app = HostedApp(Inner())
+    await app._start()
+    frozen = gc.get_freeze_count()
+    await app._stop()
+    gc.unfreeze()
+    assert frozen > 10_000

@@ -15,6 +15,7 @@ import onnx
 import pytest
 import pytest_asyncio
 from onnx import TensorProto, helper
+from prometheus_client import REGISTRY
 
 import furoshiki
 from artifacts.digest import digest_bytes
@@ -23,7 +24,7 @@ from artifacts.signing.ed25519 import Ed25519Signer
 from artifacts.signing.policy import TrustPolicy
 from artifacts.testing import Bundle, make_bundle, refused, trust
 from core.clock import ManualClock, SystemClock
-from core.errors import ErrorCode, FuroshikiError, ModelError, Unavailable
+from core.errors import ErrorCode, FuroshikiError, InvalidRequest, ModelError, Overloaded, Unavailable
 from core.tensors import ANY, DType, Signature, TensorSpec
 from runners.batching.policy import BatchLimits
 from runners.cache import LoadedModel, ModelCache
@@ -31,7 +32,9 @@ from runners.interface import RunnerOptions
 from services.dataplane.catalog import registry
 from services.dataplane.catalog.registry import RegistryCatalog
 from services.dataplane.loading import ModelLoader
+from services.dataplane.meters import Meters
 from services.dataplane.registry import RegistryGateway
+from services.edge import questions
 from services.edge.context import Principal
 
 FRESH, GRACE = 5.0, 300.0
@@ -64,6 +67,10 @@ class MemoryRegistry:
     downloads: list[tuple[str, str, int]] = field(default_factory=list)
     away: FuroshikiError | None = None
     open: asyncio.Event = field(default_factory=asyncio.Event)
+    line: asyncio.Event = field(default_factory=asyncio.Event)  # downloads wait for it
+    busy: int = 0
+    busiest: int = 0
+    folders: list[Path] = field(default_factory=list)
     closed: bool = False
 
     def put(self, bundle: Bundle) -> Bundle:
@@ -95,6 +102,11 @@ class MemoryRegistry:
 
     async def download(self, tenant: str, model: str, version: int, folder: Path) -> None:
         self.downloads.append((tenant, model, version))
+        self.folders.append(folder)
+        self.busy += 1
+        self.busiest = max(self.busiest, self.busy)
+        await self.line.wait()
+        self.busy -= 1
         if self.away is not None:
             raise self.away
         self.bundles[tenant, model][version].write(folder)
@@ -139,8 +151,12 @@ class Setting:
 
 @pytest_asyncio.fixture
 async def setting(tmp_path: Path) -> AsyncIterator[Setting]:
-    remote, clock, cache = MemoryRegistry(), ManualClock(), ModelCache(capacity=2**20)
+    remote, clock, meters = MemoryRegistry(), ManualClock(), Meters()
+    cache = ModelCache(capacity=2**20, on_close=meters.forget)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
     remote.open.set()
+    remote.line.set()
     catalog = RegistryCatalog(
         cast("RegistryGateway", remote),
         trust=FileTrust(tmp_path),
@@ -149,6 +165,8 @@ async def setting(tmp_path: Path) -> AsyncIterator[Setting]:
         clock=clock,
         fresh_s=FRESH,
         grace_s=GRACE,
+        loads=2,
+        scratch=scratch,
     )
     signers = {tenant: Ed25519Signer.generate() for tenant in ("acme", "globex")}
     made = Setting(catalog=catalog, remote=remote, clock=clock, cache=cache, trusted=tmp_path, signers=signers)
@@ -349,6 +367,101 @@ async def test_what_is_remembered_is_bounded(setting: Setting, monkeypatch: pyte
         with refused(ErrorCode.MODEL_NOT_FOUND):
             await setting.infer(model=f"m{n}")
     assert [name[1] for name in setting.catalog._names] == ["m2", "m3", "m4"]
+
+
+async def test_questions_under_way_are_bounded(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the bound another name gets QUEUE_001 at once; the same name joins the question under way."""
+    monkeypatch.setattr(questions, "MOST_QUESTIONS", 2)
+    setting.remote.open.clear()
+    waiting = [asyncio.ensure_future(setting.infer(model=name)) for name in ("a", "b", "a")]
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded) as caught:
+        await setting.infer(model="c")
+    assert (caught.value.code, caught.value.retry_after) == (ErrorCode.QUEUE_FULL, 1.0)
+    setting.remote.open.set()
+    answers = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [ModelError] * 3
+    assert len(setting.remote.asked) == 2
+
+
+async def test_few_loads_at_a_time(setting: Setting) -> None:
+    """However many models are asked for, two are fetched at once; in the end each is served."""
+    for n in range(5):
+        setting.bundle(n, model=f"m{n}")
+    setting.remote.line.clear()
+    waiting = [asyncio.ensure_future(setting.infer(model=f"m{n}")) for n in range(5)]
+    async with asyncio.timeout(5):
+        while setting.remote.busy < 2:
+            await asyncio.sleep(0.001)
+    setting.remote.line.set()
+    assert await asyncio.gather(*waiting) == [0, 1, 2, 3, 4]
+    assert setting.remote.busiest == 2
+
+
+async def test_a_model_that_cannot_fit_is_not_fetched(setting: Setting) -> None:
+    """A version larger than the whole cache is VALID_003 with its size and the setting that decides, before any download."""
+    size = setting.bundle(2).manifest.size
+    setting.cache.capacity = size - 1
+    for _ in range(2):
+        with pytest.raises(InvalidRequest, match=rf"has {size} bytes.*FUROSHIKI_CACHE__BYTES") as caught:
+            await setting.infer()
+        assert caught.value.code is ErrorCode.TOO_LARGE
+    assert setting.remote.downloads == []
+    setting.cache.capacity = size
+    assert await setting.infer() == 2
+
+
+async def test_nothing_of_a_download_stays(setting: Setting) -> None:
+    """A download lies in the scratch folder and is gone after the load, whether it succeeded or failed."""
+    setting.bundle(2)
+    bad = setting.bundle(3, model="bad")
+    bad.files["model.onnx"] = b"damaged"
+    await setting.infer()
+    with refused(ErrorCode.DIGEST_MISMATCH):
+        await setting.infer(model="bad")
+    scratch = setting.trusted / "scratch"
+    assert [folder.parent.parent for folder in setting.remote.folders] == [scratch] * 2
+    async with asyncio.timeout(5):
+        while any(scratch.iterdir()):
+            await asyncio.sleep(0.001)
+
+
+def info(bundle: Bundle) -> float | None:
+    """``furoshiki_model_info`` of a bundle."""
+    manifest = bundle.manifest
+    labels = {
+        "tenant": manifest.tenant,
+        "model": manifest.model,
+        "version": str(manifest.version),
+        "digest": manifest.digest,
+        "key_id": bundle.signer.key_id,
+        "runner": "onnx-cpu",
+    }
+    return REGISTRY.get_sample_value("furoshiki_model_info", labels)
+
+
+async def test_model_info_tells_what_is_loaded(setting: Setting) -> None:
+    """1 while the model is loaded, a copy that is still in use after a reload included; 0 when the last copy has gone."""
+    bundle = setting.bundle(2)
+    old = await setting.catalog.acquire(ACME, "digits", None)
+    assert info(bundle) == 1
+    setting.cache.evict(("acme", bundle.manifest.digest))
+    new = await setting.catalog.acquire(ACME, "digits", None)
+    assert new is not old
+    setting.catalog.release(old)
+    assert info(bundle) == 1
+    setting.catalog.release(new)
+    setting.cache.evict(("acme", bundle.manifest.digest))
+    assert info(bundle) == 0
+
+
+async def test_a_refused_load_is_not_in_model_info(setting: Setting) -> None:
+    """A bundle that is not the one the registry had named was loaded for nothing, and is gone."""
+    bundle = setting.bundle(2)
+    setting.remote.named[bundle.manifest.digest] = digest_bytes(b"another")
+    with refused(ErrorCode.SUBJECT_MISMATCH):
+        await setting.infer()
+    assert info(bundle) == 0
 
 
 async def test_close_ends_everything(setting: Setting) -> None:
