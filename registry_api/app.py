@@ -19,7 +19,7 @@ from registry_api.jobs import endpoints as jobs_endpoints
 from registry_api.models import endpoints as models_endpoints
 from registry_api.models.uploads import endpoints as uploads_endpoints
 from registry_api.promotion import endpoints as promotion_endpoints
-from registry_api.settings import LimitSettings
+from registry_api.settings import HttpSettings, LimitSettings
 from registry_api.tenancy import endpoints as tenancy_endpoints
 
 PREFIX: Final = "/api/v1"
@@ -42,12 +42,13 @@ _ROUTERS: Final = (
 )
 
 
-def create_app(services: Services, limits: LimitSettings, clock: Clock) -> FastAPI:
+def create_app(services: Services, limits: LimitSettings, http: HttpSettings, clock: Clock) -> FastAPI:
     """The application.
 
     Args:
         services: What the routes ask for; see :mod:`registry_api.bootstrap`.
         limits: Bounds of request bodies.
+        http: How long they may take.
         clock: For request times.
     """
     app = FastAPI(
@@ -67,7 +68,11 @@ def create_app(services: Services, limits: LimitSettings, clock: Clock) -> FastA
     for router in _ROUTERS:
         app.include_router(router, prefix=PREFIX)
     app.add_middleware(
-        BodyGuard, max_bytes=limits.json_bytes, max_depth=limits.json_depth, streams=(uploads_endpoints.FILE_ROUTE,)
+        BodyGuard,
+        max_bytes=limits.json_bytes,
+        max_depth=limits.json_depth,
+        max_seconds=http.body_seconds,
+        streams=(uploads_endpoints.FILE_ROUTE,),
     )
     app.add_middleware(RequestContext, clock=clock, prefix=PREFIX)
     return app

@@ -32,10 +32,13 @@ from registry_api.jobs.service import JobService
 from registry_api.models.service import ModelService
 from registry_api.models.uploads.child import ChildLimits
 from registry_api.models.uploads.inspection import InspectionLimits, ModelInspector
+from registry_api.models.uploads.interface import TenantBlobs
 from registry_api.models.uploads.registration import Registrar
 from registry_api.models.uploads.service import UploadLimits, UploadService
+from registry_api.models.uploads.turns import TurnLimits
 from registry_api.promotion.service import PromotionService
 from registry_api.settings import Settings
+from registry_api.storage.blobs import StoredBlobs
 from registry_api.tenancy.authenticator import KeyAuthenticator
 from registry_api.tenancy.service import KeyService, TenantService
 
@@ -125,7 +128,9 @@ def _add_tenancy(services: Services, platform: Platform) -> None:
 def _add_models(services: Services, platform: Platform) -> ModelInspector:
     db, store, clock = platform.db, platform.store, platform.clock
     inspector = ModelInspector(store, platform.settings.scratch_dir, inspection_limits(platform.settings))
-    uploads = UploadService(db, store, clock, upload_limits(platform.settings))
+    blobs = StoredBlobs(db, store, tenant_bytes=platform.settings.limits.tenant_bytes)
+    uploads = UploadService(db=db, store=store, clock=clock, blobs=blobs, limits=upload_limits(platform.settings))
+    services.add(TenantBlobs, blobs)  # type: ignore[type-abstract]
     services.add(ModelService, ModelService(db, store, clock))
     services.add(UploadService, uploads)
     services.add(
@@ -150,6 +155,7 @@ def upload_limits(settings: Settings) -> UploadLimits:
     return UploadLimits(
         file_bytes=settings.limits.upload_bytes,
         files=settings.limits.upload_files,
+        total_bytes=settings.inspection.copy_bytes,
         open_uploads=settings.limits.open_uploads,
         ttl=timedelta(hours=settings.uploads.ttl_hours),
         idle_seconds=settings.uploads.idle_seconds,
@@ -161,7 +167,12 @@ def inspection_limits(settings: Settings) -> InspectionLimits:
     inspection = settings.inspection
     return InspectionLimits(
         child=ChildLimits(wall_seconds=inspection.timeout_seconds, memory_bytes=inspection.memory_bytes),
-        concurrent=inspection.concurrent,
-        waiting=inspection.waiting,
+        turns=TurnLimits(
+            concurrent=inspection.concurrent,
+            waiting=inspection.waiting,
+            tenant_concurrent=inspection.tenant_concurrent,
+            tenant_waiting=inspection.tenant_waiting,
+        ),
+        copy_bytes=inspection.copy_bytes,
         remembered=inspection.remembered,
     )

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from registry_api.app import create_app
 from registry_api.bootstrap import open_platform, open_services
 from registry_api.housekeeping import keep_sweeping
+from registry_api.models.uploads.interface import TenantBlobs
 from registry_api.settings import Settings
 
 BACKLOG: Final = 1024  # connections the kernel keeps for us while all workers are busy
@@ -27,8 +28,8 @@ async def serve(settings: Settings) -> None:
         InitError: ``INIT_*`` if the registry cannot start as configured.
     """
     async with open_platform(settings) as platform, open_services(platform) as services:
-        app = create_app(services, settings.limits, platform.clock)
-        sweeper = asyncio.create_task(keep_sweeping(platform))
+        app = create_app(services, settings.limits, settings.http, platform.clock)
+        sweeper = asyncio.create_task(keep_sweeping(platform, services.get(TenantBlobs)))  # type: ignore[type-abstract]
         try:
             await _Server(_configuration(app, settings)).serve()
         finally:

@@ -46,6 +46,7 @@ class HttpSettings(Section):
     port: Annotated[int, Field(ge=0, le=65535)] = 8800
     keep_alive_seconds: PositiveInt = 30
     drain_seconds: PositiveInt = 10  # how long running requests may take to end at a stop
+    body_seconds: PositiveFloat = 30.0  # how long the body of a request that is not a file may take to arrive
 
 
 class LimitSettings(Section):
@@ -54,6 +55,7 @@ class LimitSettings(Section):
     upload_bytes: PositiveInt = 5 * GIB  # per file
     upload_files: PositiveInt = 1000  # per upload
     open_uploads: PositiveInt = 1000  # per tenant
+    tenant_bytes: Annotated[int, Field(ge=0)] = 100 * GIB  # per tenant: stored and declared; 0 is no limit
     json_bytes: PositiveInt = MIB  # body of any request that is not a file
     json_depth: PositiveInt = 32  # nesting of arrays and objects in a JSON body
 
@@ -70,8 +72,11 @@ class InspectionSettings(Section):
 
     timeout_seconds: PositiveFloat = 120.0
     memory_bytes: PositiveInt = 8 * GIB  # address space
-    concurrent: PositiveInt = 2
-    waiting: PositiveInt = 256  # more than this many callers are told to come back
+    copy_bytes: PositiveInt = 8 * GIB  # all files of one upload: the child reads a copy of them
+    concurrent: PositiveInt = 2  # children at once
+    waiting: PositiveInt = 256  # inspections of all tenants, running or waiting; more are told to come back
+    tenant_concurrent: PositiveInt = 1  # children of one tenant at once
+    tenant_waiting: PositiveInt = 16  # inspections of one tenant that wait for a child
     remembered: PositiveInt = 1024  # results kept by digest
 
 

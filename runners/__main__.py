@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import orjson
 
-from core.errors import ModelError
+from core.errors import ErrorCode, ModelError
 from core.tensors import DType, Signature, TensorSpec
 from runners.backends.onnx import OnnxCpuBackend
 from runners.interface import RunnerOptions
@@ -45,14 +45,20 @@ def _tensor(spec: TensorSpec) -> dict[str, Any]:
 
 def inspect(path: Path) -> tuple[int, dict[str, Any]]:
     """Loads the model and describes it; the exit code and what to print."""
-    root = path if path.is_dir() else path.parent
-    paths = [found for found in path.rglob("*") if found.is_file()] if path.is_dir() else [path]
-    files = {found.relative_to(root).as_posix(): found.read_bytes() for found in paths}
     try:
-        runner = OnnxCpuBackend().load(files, options=RunnerOptions())
+        runner = OnnxCpuBackend().load(_read(path), options=RunnerOptions())
     except ModelError as error:
         return REFUSED, {"error": {"code": str(error.code), "message": error.message}}
+    except MemoryError:
+        message = "The model needs more memory than its inspection may use."
+        return REFUSED, {"error": {"code": str(ErrorCode.MODEL_INVALID), "message": message}}
     return 0, describe(runner.signature)
+
+
+def _read(path: Path) -> dict[str, bytes]:
+    root = path if path.is_dir() else path.parent
+    paths = [found for found in path.rglob("*") if found.is_file()] if path.is_dir() else [path]
+    return {found.relative_to(root).as_posix(): found.read_bytes() for found in paths}
 
 
 def main() -> int:

@@ -3,7 +3,8 @@
 
 Guarantees. Nothing unverified enters a Bento. What is signed is what is in the archive: the manifest is made from the
 tar that is stored, not from BentoML's folder. The build's row learns of its Bento in the transaction that ends the job;
-blobs of an attempt that did not end are content-addressed leftovers nobody refers to.
+blobs of an attempt that did not end are content-addressed leftovers nobody refers to. That the Bento's blobs are still
+there is checked in that transaction, under the lock that removals hold.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from artifacts.manifest import Manifest
 from artifacts.signing.bundle import sign_manifest
 from artifacts.stores.interface import BlobStore
 from core.clock import Clock
+from core.errors import ErrorCode, StoreError
 from registry_api.builds.builder import BentoBuilder, BuildOptions, Packed
 from registry_api.builds.repository import BuildRepository
 from registry_api.builds.service import raise_no_build
@@ -28,6 +30,7 @@ from registry_api.builds.transfer import upload, upload_bytes
 from registry_api.builds.values import Bento, Source, bento_name, bento_version
 from registry_api.db.session import Database, Session
 from registry_api.jobs.interface import Apply, Fault, Job, JobKind, JobTask, Outcome
+from registry_api.tenancy.repository import lock_tenant
 
 PRODUCER: Final = "furoshiki-registry"
 
@@ -78,6 +81,8 @@ class BuildHandler:
             bento = await self._sign_and_store(source, packed, task)
 
         async def apply(session: Session) -> None:
+            await lock_tenant(session, source.tenant)
+            await self._check_stored(source.tenant, bento)
             await BuildRepository(session, source.tenant).finish(build_id, bento)
 
         result = {"build": build_id, "tag": bento.tag, "digest": bento.digest, "archive_digest": bento.archive_digest}
@@ -123,6 +128,14 @@ class BuildHandler:
         )
         task.log(f"built {bento.tag} {bento.digest}, {bento.size} bytes, signed by {bento.key_id}")
         return bento
+
+    async def _check_stored(self, tenant: str, bento: Bento) -> None:
+        for digest in (bento.digest, bento.signature_digest, bento.archive_digest):
+            if await self._store.size(tenant, digest) is None:
+                raise StoreError(
+                    ErrorCode.BLOB_CORRUPT,
+                    f"Blob {digest} of the Bento was removed before the build ended. Build again.",
+                )
 
     @contextmanager
     def _scratch(self, job: Job) -> Iterator[Path]:

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from registry_api.builds.values import Build, BuildState
-from registry_api.http.fields import MAX_VERSION, Incoming, Name, Outgoing, Timestamp
+from registry_api.http.fields import Incoming, Name, Outgoing, Timestamp, VersionNumber
 from registry_api.jobs.schemas import FaultOut
 
 
@@ -16,9 +16,7 @@ class BuildIn(Incoming):
     """A build to be made."""
 
     model: Name
-    version: Annotated[int, Field(strict=True, ge=1, le=MAX_VERSION)] | None = Field(
-        default=None, description="Left out: the one in PRODUCTION, else the newest."
-    )
+    version: VersionNumber | None = Field(default=None, description="Left out: the one in PRODUCTION, else the newest.")
     variant: Annotated[str, Field(pattern=r"^[a-z0-9._-]+/[a-z0-9._-]+$", max_length=100)] | None = Field(
         default=None, description="Left out: the one that was uploaded.", examples=["onnx-fp32/cpu"]
     )

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bounds request bodies before any parser sees them.
 
-Every body is small and shallow, except where a path takes a file: those are streamed and bounded by what their upload
-declares. A compressed body is refused: its real size would be unknown.
+Every body is small, shallow and soon there, except where a path takes a file: those are streamed and bounded by what their
+upload declares. A compressed body is refused: its real size would be unknown. All this comes before authentication.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
 from typing import Final, NoReturn
@@ -15,7 +16,7 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core.errors import ErrorCode, FuroshikiError, InvalidRequest
+from core.errors import DeadlineExceeded, ErrorCode, FuroshikiError, InvalidRequest
 from core.telemetry.logs import get_logger
 from registry_api.http.problem import problem_response
 
@@ -35,13 +36,17 @@ class BodyGuard:
         app: What is guarded.
         max_bytes: The largest body that is not a file.
         max_depth: The deepest nesting of arrays and objects in it.
+        max_seconds: The longest time it may take to arrive.
         streams: Whole paths that take a file by PUT.
     """
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int, max_depth: int, streams: Sequence[re.Pattern[str]]) -> None:
+    def __init__(
+        self, app: ASGIApp, *, max_bytes: int, max_depth: int, max_seconds: float, streams: Sequence[re.Pattern[str]]
+    ) -> None:
         self._app = app
         self._max_bytes = max_bytes
         self._max_depth = max_depth
+        self._max_seconds = max_seconds
         self._streams = tuple(streams)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,13 +77,22 @@ class BodyGuard:
             return receive
         if length is not None and length > self._max_bytes:
             self._too_large()
-        body = await self._read(receive)
+        body = await self._read_in_time(receive)
         if json_depth(body) > self._max_depth:
             raise InvalidRequest(ErrorCode.MALFORMED, f"The body nests deeper than {self._max_depth} levels.")
         return _replay(body, receive)
 
     def _takes_file(self, scope: Scope) -> bool:
         return scope["method"] == "PUT" and any(pattern.fullmatch(scope["path"]) for pattern in self._streams)
+
+    async def _read_in_time(self, receive: Receive) -> bytes:
+        try:
+            async with asyncio.timeout(self._max_seconds):
+                return await self._read(receive)
+        except TimeoutError:
+            raise DeadlineExceeded(
+                ErrorCode.TIMEOUT, f"The body did not arrive within {self._max_seconds:g} s. Send the request again."
+            ) from None
 
     async def _read(self, receive: Receive) -> bytes:
         body = bytearray()

@@ -41,6 +41,10 @@ def _only_text(value: Any) -> Any:
     return value
 
 
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value  # JSON Schema: 3.0 is an integer
+
+
 def _to_utc(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         raise ValueError("expected a time zone: 2026-01-31T09:30:00Z")
@@ -55,7 +59,8 @@ Line: TypeAlias = Annotated[str, Field(pattern=_LINE, min_length=1, max_length=2
 Label: TypeAlias = Annotated[str, Field(pattern=_LINE, min_length=1, max_length=64)]
 Text: TypeAlias = Annotated[str, Field(pattern=_TEXT, max_length=4000)]
 Digest: TypeAlias = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$", examples=["sha256:" + "0" * 64])]
-Size: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=MAX_BYTES, description="Bytes.")]
+Size: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=MAX_BYTES, description="Bytes."), BeforeValidator(_whole)]
+VersionNumber: TypeAlias = Annotated[int, Field(strict=True, ge=1, le=MAX_VERSION), BeforeValidator(_whole)]
 Moment: TypeAlias = Annotated[
     datetime, BeforeValidator(_only_text), AfterValidator(_to_utc), WithJsonSchema(_DATE_TIME, mode="validation")
 ]

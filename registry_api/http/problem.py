@@ -32,7 +32,7 @@ _MAX_SHOWN: Final = 20
 _FIXED: Final = "The registry failed to answer. The fault is ours; the request id finds it in the registry's log."
 _EVERYWHERE: Final = (
     *(E.MALFORMED, E.AUTH_REQUIRED, E.AUTH_INVALID, E.AUTH_FORBIDDEN, E.TOO_LARGE, E.UNSUPPORTED_MEDIA_TYPE),
-    *(E.INVALID_FIELD, E.STORE_UNAVAILABLE, E.INTERNAL),
+    *(E.TIMEOUT, E.INVALID_FIELD, E.STORE_UNAVAILABLE, E.INTERNAL),
 )
 
 
@@ -69,6 +69,8 @@ def status_of(code: ErrorCode) -> int:  # noqa: C901, PLR0911, PLR0912 - one fla
             return 405
         case E.NOT_ACCEPTABLE:
             return 406
+        case E.TIMEOUT:  # here the only deadlines are those of senders
+            return 408
         case E.MODEL_EXISTS | E.RESOURCE_EXISTS | E.STATE_CONFLICT | E.UPLOAD_INCOMPLETE | E.JOB_LEASE_LOST:
             return 409
         case E.JOB_CANCELLED:
@@ -100,7 +102,7 @@ def status_of(code: ErrorCode) -> int:  # noqa: C901, PLR0911, PLR0912 - one fla
             return 500
         case E.QUEUE_FULL | E.STORE_UNAVAILABLE | E.MODEL_NOT_READY | E.DEVICE_UNAVAILABLE:
             return 503
-        case E.TIMEOUT | E.JOB_TIMEOUT:
+        case E.JOB_TIMEOUT:
             return 504
         case E.STORE_FULL:
             return 507
@@ -114,7 +116,7 @@ def problems(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
 
 def operational_problems(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
     """The documented error responses of a route without credentials and input."""
-    return _documented(E.MALFORMED, E.TOO_LARGE, E.UNSUPPORTED_MEDIA_TYPE, E.INTERNAL, *codes)
+    return _documented(E.MALFORMED, E.TIMEOUT, E.TOO_LARGE, E.UNSUPPORTED_MEDIA_TYPE, E.INTERNAL, *codes)
 
 
 def _documented(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:

@@ -20,6 +20,14 @@ from registry_api.tenancy.tables import ApiKeyRow, TenantRow
 from registry_api.tenancy.values import ApiKey, Tenant
 
 
+async def lock_tenant(session: Session, tenant: str) -> None:
+    """Makes writers who lock the same tenant follow one another, until the transaction ends.
+
+    On SQLite there is nothing to do: a write transaction excludes all others from its start.
+    """
+    await session.execute(select(TenantRow.name).where(TenantRow.name == tenant).with_for_update(key_share=True))
+
+
 class TenantRepository:
     """All tenants; only platform administrators and the first start use it."""
 

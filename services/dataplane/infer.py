@@ -54,7 +54,10 @@ class DataPlane:
         Raises:
             FuroshikiError: Whatever finding, checking or running the request may raise; see each.
         """
-        loaded = await self._acquire(principal, request.model, request.version, request.deadline)
+        if request.deadline is None:
+            loaded = await self._catalog.acquire(principal, request.model, request.version)
+        else:
+            loaded = await self._acquire(principal, request.model, request.version, request.deadline)
         code: str = ErrorCode.INTERNAL
         started = time.perf_counter()
         try:

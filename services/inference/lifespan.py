@@ -75,9 +75,11 @@ class HostedApp:
         self._app = InferenceApp(self._inner, self._parts)
         self._flusher = asyncio.ensure_future(_flush_metrics())
         # A full collection visits every object of the imported modules, which stalls requests for tens of milliseconds;
-        # they live as long as the process, so the collector need not look at them again.
+        # they live as long as the process, so the collector need not look at them again. Requests make few cycles: young
+        # collections may be rarer than for a program at large.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(5_000, 10, 10)
 
     async def _stop(self) -> None:
         if self._parts is not None:

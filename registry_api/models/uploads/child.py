@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs ``python -m runners inspect FILE`` so that a hostile model meets a short-lived process and not the registry.
+"""Runs ``python -m runners inspect FOLDER`` so that a hostile model meets a short-lived process and not the registry.
 
 The child has its own process group, no settings and no secrets in its environment, and limits on wall time, CPU time, address
-space and written bytes. Whatever is left of its group when this returns is killed.
+space and written bytes. Nothing in the folder is ever imported: an upload may hold a ``runners/__main__.py``. Whatever is
+left of its group when this returns is killed.
 """
 
 from __future__ import annotations
@@ -43,18 +44,18 @@ class ChildResult:
     stderr: str  # the beginning, for the log only
 
 
-async def inspect_in_child(model: Path, limits: ChildLimits) -> ChildResult:
-    """Has a child read ``model`` and describe it.
+async def inspect_in_child(folder: Path, limits: ChildLimits) -> ChildResult:
+    """Has a child read the model in ``folder``, with the weight files beside it, and describe it.
 
     Raises:
         TimeoutError: If it took longer than its wall time; it was killed.
     """
     child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "runners", "inspect", str(model)),
+        *(sys.executable, "-P", "-m", "runners", "inspect", str(folder)),  # -P: the working folder is no place for code
         stdin=DEVNULL,
         stdout=PIPE,
         stderr=PIPE,
-        cwd=model.parent,
+        cwd=folder.parent,
         env={**plain_environment(), "PYTHONPATH": str(REPOSITORY)},
         start_new_session=True,
     )

@@ -84,7 +84,8 @@ async def abort_upload(caller: Pusher, upload: IdPath, uploads: Uploads) -> None
     summary="Register the uploaded files as the next version",
     description="Completing an upload again returns the version it became.",
     responses=problems(
-        *(E.UPLOAD_NOT_FOUND, E.UPLOAD_INCOMPLETE, E.STATE_CONFLICT, E.MODEL_INVALID, E.QUEUE_FULL, E.STORE_FULL)
+        *(E.UPLOAD_NOT_FOUND, E.UPLOAD_INCOMPLETE, E.STATE_CONFLICT, E.BLOB_NOT_FOUND),
+        *(E.MODEL_INVALID, E.QUEUE_FULL, E.STORE_FULL),
     ),
 )
 async def complete_upload(caller: Pusher, upload: IdPath, registrar: Registration) -> VersionOut:

@@ -1,34 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finds out what a model takes and gives, by asking the runtime in a child process.
 
-At most a few children run at once, a bounded number of callers waits, and the same bytes of the same tenant are inspected
-once: callers who ask together share one child, later ones get the remembered answer.
+The child gets a copy of all files of the upload, because a model may keep its weights beside it. A few children run at once,
+a bounded number of callers waits, both also per tenant, and the same files of the same tenant are inspected once: callers
+who ask together share one child, later ones get the remembered answer.
 """
 
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Final, NoReturn, TypeAlias
+from pathlib import Path
+from typing import NoReturn, TypeAlias
 
-from artifacts.digest import Digest, StreamingDigest
+import orjson
+
+from artifacts.digest import Digest, digest_bytes
 from artifacts.manifest import FileEntry
 from artifacts.stores.interface import BlobStore
-from core.errors import ErrorCode, ModelError, Overloaded, StoreError
+from core.errors import ErrorCode, ModelError
 from core.telemetry.logs import get_logger
 from core.tensors import Signature
 from registry_api.models.uploads.answer import read_answer
 from registry_api.models.uploads.child import ChildLimits, ChildResult, inspect_in_child
+from registry_api.models.uploads.copies import copied
+from registry_api.models.uploads.policy import check_total
+from registry_api.models.uploads.turns import TurnLimits, Turns
 
 _log = get_logger(__name__)
-_RETRY_SECONDS: Final = 5.0
 
 Inspect: TypeAlias = Callable[[Path, ChildLimits], Awaitable[ChildResult]]
+_Key: TypeAlias = tuple[str, Digest]  # tenant, digest of the file list
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,13 +48,13 @@ class InspectionLimits:
     """Bounds of the inspector."""
 
     child: ChildLimits
-    concurrent: int  # children at once
-    waiting: int  # callers waiting for a child, those being served included
+    turns: TurnLimits
+    copy_bytes: int  # of all files of one upload
     remembered: int  # answers kept
 
 
 class ModelInspector:
-    """Describes model files.
+    """Describes models.
 
     Args:
         store: Where their bytes are.
@@ -66,26 +70,32 @@ class ModelInspector:
         self._scratch = scratch
         self._limits = limits
         self._inspect = inspect
-        self._turn = asyncio.Semaphore(limits.concurrent)
-        self._running: dict[tuple[str, Digest], asyncio.Task[Inspection]] = {}
-        self._known: OrderedDict[tuple[str, Digest], Inspection] = OrderedDict()
+        self._turns = Turns(limits.turns)
+        self._running: dict[_Key, asyncio.Task[Inspection]] = {}
+        self._known: OrderedDict[_Key, Inspection] = OrderedDict()
 
-    async def inspect(self, tenant: str, model: FileEntry) -> Inspection:
-        """What ``model`` takes and gives.
+    async def inspect(self, tenant: str, files: Sequence[FileEntry], *, model: FileEntry) -> Inspection:
+        """What a model takes and gives.
+
+        Args:
+            tenant: Whose it is.
+            files: All files of its upload.
+            model: The one of them that is the model; the others accompany it.
 
         Raises:
+            InvalidRequest: ``VALID_003`` if the files together are larger than a copy may be.
             ModelError: ``MODEL_003`` with the runtime's reason.
             Overloaded: ``QUEUE_001`` if too many others wait.
         """
-        key = (tenant, model.digest)
+        key = (tenant, _digest(files))
         if (known := self._known.get(key)) is not None:
             self._known.move_to_end(key)
             return known
         task = self._running.get(key)
         if task is None:
-            if len(self._running) >= self._limits.waiting:
-                _full(self._limits.waiting)
-            task = self._running[key] = asyncio.create_task(self._run(tenant, model))
+            check_total(files, max_total=self._limits.copy_bytes)
+            self._turns.enter(tenant)
+            task = self._running[key] = asyncio.create_task(self._run(tenant, files, model))
             task.add_done_callback(lambda done: self._settle(key, done))
         return await asyncio.shield(task)  # one caller who leaves does not end it for the others
 
@@ -96,41 +106,21 @@ class ModelInspector:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _settle(self, key: tuple[str, Digest], done: asyncio.Task[Inspection]) -> None:
+    def _settle(self, key: _Key, done: asyncio.Task[Inspection]) -> None:
         del self._running[key]
+        self._turns.leave(key[0])
         if not done.cancelled() and done.exception() is None:
             self._known[key] = done.result()
             if len(self._known) > self._limits.remembered:
                 self._known.popitem(last=False)
 
-    async def _run(self, tenant: str, model: FileEntry) -> Inspection:
-        async with self._turn:
-            folder = await asyncio.to_thread(self._make_folder)
-            try:
-                path = folder / f"model{PurePosixPath(model.path).suffix.lower()}"
-                await self._copy(tenant, model, path)
-                return await self._ask(model, path)
-            finally:
-                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+    async def _run(self, tenant: str, files: Sequence[FileEntry], model: FileEntry) -> Inspection:
+        async with self._turns.turn(tenant), copied(self._store, tenant, files, self._scratch) as folder:
+            return await self._ask(model, folder)
 
-    def _make_folder(self) -> Path:
-        self._scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix="inspect-", dir=self._scratch))
-
-    async def _copy(self, tenant: str, model: FileEntry, path: Path) -> None:
-        seen = StreamingDigest()
-        with await asyncio.to_thread(path.open, "xb") as file:
-            async for chunk in self._store.stream(tenant, model.digest):
-                seen.update(chunk)
-                await asyncio.to_thread(file.write, chunk)
-        if seen.value != model.digest:
-            raise StoreError(
-                ErrorCode.BLOB_CORRUPT, f"The stored file {model.path!r} is damaged. Send it again under a new upload."
-            )
-
-    async def _ask(self, model: FileEntry, path: Path) -> Inspection:
+    async def _ask(self, model: FileEntry, folder: Path) -> Inspection:
         try:
-            result = await self._inspect(path, self._limits.child)
+            result = await self._inspect(folder, self._limits.child)
         except TimeoutError:
             _refuse(model, f"the runtime did not finish reading it within {self._limits.child.wall_seconds:g} s")
         if result.status < 0:
@@ -140,15 +130,12 @@ class ModelInspector:
         return Inspection(signature=signature, precision=precision)
 
 
+def _digest(files: Sequence[FileEntry]) -> Digest:
+    """Names the content of a folder: equal for the same bytes at the same paths, in whatever order they are given."""
+    return digest_bytes(orjson.dumps(sorted((entry.path, entry.digest) for entry in files)))
+
+
 def _refuse(model: FileEntry, reason: str) -> NoReturn:
     raise ModelError(
         ErrorCode.MODEL_INVALID, f"File {model.path!r} cannot be used: {reason}.", details={"path": model.path}
-    )
-
-
-def _full(limit: int) -> NoReturn:
-    raise Overloaded(
-        ErrorCode.QUEUE_FULL,
-        f"{limit} models are waiting to be inspected, the most allowed. Complete the upload again later.",
-        retry_after=_RETRY_SECONDS,
     )

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 from typing import Final
 
 from artifacts.manifest import FileEntry
@@ -15,7 +14,14 @@ MODEL_SUFFIX: Final = {"onnx": ".onnx"}
 """The formats that can be registered, and how the name of their one model file ends."""
 
 
-def check_files(files: Sequence[FileEntry], *, format: str, max_files: int, max_bytes: int) -> None:  # noqa: A002
+def check_files(
+    files: Sequence[FileEntry],
+    *,
+    format: str,  # noqa: A002
+    max_files: int,
+    max_bytes: int,
+    max_total: int,
+) -> None:
     """Checks a declared file list.
 
     Args:
@@ -23,6 +29,7 @@ def check_files(files: Sequence[FileEntry], *, format: str, max_files: int, max_
         format: A key of :data:`MODEL_SUFFIX`.
         max_files: The most files of one upload.
         max_bytes: The most bytes of one file.
+        max_total: The most bytes of all files together.
 
     Raises:
         InvalidRequest: ``VALID_003`` over a limit, ``VALID_002`` unless exactly one file is the model.
@@ -35,8 +42,24 @@ def check_files(files: Sequence[FileEntry], *, format: str, max_files: int, max_
         raise InvalidRequest(
             ErrorCode.TOO_LARGE, f"File {large.path!r} has {large.size} bytes; the limit is {max_bytes}."
         )
+    check_total(files, max_total=max_total)
     check_distinct(entry.path for entry in files)
     model_file(files, format=format)
+
+
+def check_total(files: Sequence[FileEntry], *, max_total: int) -> None:
+    """Checks what the files are together: all of them are copied when the model is inspected.
+
+    Raises:
+        InvalidRequest: ``VALID_003`` over the limit.
+    """
+    total = sum(entry.size for entry in files)
+    if total > max_total:
+        raise InvalidRequest(
+            ErrorCode.TOO_LARGE,
+            f"The upload's {len(files)} files have {total} bytes together; the limit is {max_total}.",
+            details={"size": total, "limit": max_total},
+        )
 
 
 def model_file(files: Sequence[FileEntry], *, format: str) -> FileEntry:  # noqa: A002
@@ -46,7 +69,7 @@ def model_file(files: Sequence[FileEntry], *, format: str) -> FileEntry:  # noqa
         InvalidRequest: ``VALID_002`` if there is none or more than one.
     """
     suffix = MODEL_SUFFIX[format]
-    found = [entry for entry in files if PurePosixPath(entry.path).suffix.lower() == suffix]
+    found = [entry for entry in files if entry.path.endswith(suffix)]  # as the runtime looks for it
     if len(found) != 1:
         raise InvalidRequest(
             ErrorCode.INVALID_FIELD,

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Turns a complete upload into the model's next version.
 
-The order is what makes a crash harmless: the files are in the store before anything else; the model is inspected outside any
-transaction; then one short transaction takes the number, signs the manifest that names it, stores manifest and signature
-and writes every row. Killed anywhere, either the whole version exists or none of it does. Completing twice, even at
-once, gives the same version.
+The order is what makes a crash harmless: the files are in the store before anything else (and cannot leave it while the
+upload is open, see :mod:`registry_api.storage.blobs`); the model is inspected outside any transaction; then one short
+transaction takes the number, signs the manifest that names it, stores manifest and signature and writes every row. Killed
+anywhere, either the whole version exists or none of it does. Completing twice, even at once, gives the same version.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from registry_api.models.uploads.repository import UploadRepository
 from registry_api.models.uploads.service import UploadService, raise_not_open
 from registry_api.models.uploads.values import Progress, Upload, UploadState
 from registry_api.models.values import Stage, Variant, Version
+from registry_api.tenancy.repository import lock_tenant
 
 PRODUCER: Final = "furoshiki-registry"
 SOURCE_DEVICE: Final = "cpu"
@@ -76,14 +77,16 @@ class Registrar:
         Raises:
             NotFound: ``UPLOAD_001`` if the tenant has no such upload.
             Conflict: ``UPLOAD_002`` if files are missing, ``STATE_001`` if it was aborted.
+            InvalidRequest: ``VALID_003`` if its files together are too large to be inspected.
             ModelError: ``MODEL_003`` if the runtime refuses the model; nothing is registered then.
+            Overloaded: ``QUEUE_001`` if too many models wait to be inspected, of this tenant or of all.
         """
         upload = await self._uploads.get(principal.tenant, upload_id)
         if upload.state is not UploadState.OPEN:
             return await self._completed(upload)
         _check_complete(await self._uploads.progress(upload))
         model = model_file(upload.files, format=upload.format)
-        inspection = await self._inspector.inspect(upload.tenant, model)
+        inspection = await self._inspector.inspect(upload.tenant, upload.files, model=model)
         signer = await asyncio.to_thread(self._keys.signer, upload.tenant)
         async with self._db.write() as session:
             version = await self._register(session, upload, inspection, signer, principal)
@@ -104,6 +107,7 @@ class Registrar:
     ) -> Version | None:
         """Everything that must happen together; None if another call completed the upload first."""
         uploads, now = UploadRepository(session, upload.tenant), self._clock.now()
+        await lock_tenant(session, upload.tenant)
         if not await uploads.move(upload.id, before=UploadState.OPEN, after=UploadState.COMPLETED):
             return None
         number = await ModelRepository(session, upload.tenant).next_version(upload.model, now)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads and writes the uploads of one tenant."""
+"""Reads and writes the uploads of one tenant; housekeeping goes through those of all tenants."""
 
 from __future__ import annotations
 
@@ -62,12 +62,24 @@ class UploadRepository:
         )
 
 
-async def delete_expired(session: Session, now: datetime) -> int:
-    """Forgets every tenant's uploads that expired before they were completed; returns how many there were."""
-    gone = select(UploadRow.id).where(UploadRow.state != UploadState.COMPLETED, UploadRow.expires_at <= now)
-    await session.execute(delete(UploadFileRow).where(UploadFileRow.upload_id.in_(gone)))
-    removed = await session.scalars(delete(UploadRow).where(UploadRow.id.in_(gone)).returning(UploadRow.id))
-    return len(removed.all())
+async def give_up_expired(session: Session, now: datetime) -> int:
+    """Moves every tenant's open uploads that expired to ABORTED; returns how many there were."""
+    due = update(UploadRow).where(UploadRow.state == UploadState.OPEN, UploadRow.expires_at <= now)
+    moved = await session.scalars(due.values(state=UploadState.ABORTED).returning(UploadRow.id))
+    return len(moved.all())
+
+
+async def next_given_up(session: Session) -> Upload | None:
+    """Some tenant's upload in ABORTED; None if there is none."""
+    query = select(UploadRow).where(UploadRow.state == UploadState.ABORTED).limit(1)
+    row = (await session.scalars(query.options(selectinload(UploadRow.files)))).one_or_none()
+    return None if row is None else _upload(row)
+
+
+async def forget(session: Session, upload: Upload) -> None:
+    """Removes the rows of an upload in ABORTED."""
+    await session.execute(delete(UploadFileRow).where(UploadFileRow.upload_id == upload.id))
+    await session.execute(delete(UploadRow).where(UploadRow.id == upload.id, UploadRow.state == UploadState.ABORTED))
 
 
 def _row(upload: Upload, created_by_key: str) -> UploadRow:

@@ -3,6 +3,9 @@
 
 What has arrived is what the tenant's blob store holds: there is no second record that a crash could leave wrong. An
 interrupted file leaves nothing visible; sending it again is the way to restart, and what is there already is skipped.
+
+An open upload keeps the blobs it declares, so "received" is a promise: it is asked of the store only after the declaration
+was committed (:mod:`registry_api.storage.blobs` has the argument). Who gives an upload up gives its blobs up.
 """
 
 from __future__ import annotations
@@ -11,18 +14,19 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, NoReturn
 
 from artifacts.manifest import FileEntry
 from artifacts.stores.interface import BlobStore
 from core.clock import Clock
-from core.errors import Conflict, ErrorCode, NotFound, Overloaded
+from core.errors import Conflict, ErrorCode, FuroshikiError, NotFound, Overloaded
 from registry_api.db.session import Database
 from registry_api.http.auth import Principal
 from registry_api.models.repository import ModelRepository
 from registry_api.models.service import raise_no_model
-from registry_api.models.uploads.incoming import check_length, guarded
+from registry_api.models.uploads.incoming import Patience, check_length, guarded
+from registry_api.models.uploads.interface import TenantBlobs
 from registry_api.models.uploads.policy import check_files
 from registry_api.models.uploads.repository import UploadRepository
 from registry_api.models.uploads.values import NewUpload, Progress, Upload, UploadState
@@ -37,6 +41,7 @@ class UploadLimits:
 
     file_bytes: int
     files: int  # per upload
+    total_bytes: int  # per upload
     open_uploads: int  # per tenant
     ttl: timedelta  # how long an upload stays open
     idle_seconds: float  # longest pause between two chunks
@@ -45,9 +50,12 @@ class UploadLimits:
 class UploadService:
     """The uploads of the caller's tenant."""
 
-    def __init__(self, db: Database, store: BlobStore, clock: Clock, limits: UploadLimits) -> None:
+    def __init__(
+        self, *, db: Database, store: BlobStore, clock: Clock, blobs: TenantBlobs, limits: UploadLimits
+    ) -> None:
         self._db = db
         self._store = store
+        self._blobs = blobs
         self._clock = clock
         self._limits = limits
 
@@ -57,23 +65,17 @@ class UploadService:
         Raises:
             ModelError: ``MODEL_001`` if the tenant has no such model.
             InvalidRequest: ``VALID_002`` or ``VALID_003`` if the declaration breaks a rule or a limit.
-            Overloaded: ``QUOTA_001`` if the tenant has too many open uploads.
+            Overloaded: ``QUOTA_001`` if the tenant has too many open uploads, or keeps too many bytes.
         """
         limits, now = self._limits, self._clock.now()
-        check_files(wanted.files, format=wanted.format, max_files=limits.files, max_bytes=limits.file_bytes)
-        upload = Upload(
-            id=uuid.uuid4().hex,
-            tenant=principal.tenant,
-            model=wanted.model,
+        check_files(
+            wanted.files,
             format=wanted.format,
-            files=wanted.files,
-            metadata=wanted.metadata,
-            state=UploadState.OPEN,
-            version=None,
-            created_at=now,
-            expires_at=now + limits.ttl,
+            max_files=limits.files,
+            max_bytes=limits.file_bytes,
+            max_total=limits.total_bytes,
         )
-        progress = await self.progress(upload)
+        upload = _opened(principal.tenant, wanted, now, limits)
         async with self._db.write() as session:
             if await ModelRepository(session, principal.tenant).get(wanted.model) is None:
                 raise_no_model(principal.tenant, wanted.model)
@@ -81,7 +83,8 @@ class UploadService:
             if await uploads.count_open(now) >= limits.open_uploads:
                 _too_many(limits.open_uploads)
             await uploads.add(upload, created_by_key=principal.key_id)
-        return progress
+            await self._blobs.admit(session, principal.tenant)
+        return await self.progress(upload)
 
     async def get(self, tenant: str, upload_id: str) -> Upload:
         """One upload.
@@ -91,7 +94,7 @@ class UploadService:
         """
         async with self._db.read() as session:
             upload = await UploadRepository(session, tenant).get(upload_id)
-        if upload is None or (upload.state is UploadState.OPEN and upload.expires_at <= self._clock.now()):
+        if upload is None or (upload.state is not UploadState.COMPLETED and upload.expires_at <= self._clock.now()):
             raise NotFound(ErrorCode.UPLOAD_NOT_FOUND, f"There is no upload {upload_id!r}, or it expired. Start again.")
         return upload
 
@@ -127,12 +130,11 @@ class UploadService:
             raise NotFound(ErrorCode.BLOB_NOT_FOUND, f"Upload {upload_id!r} declares no file {path[:200]!r}.")
         check_length(entry.size, content_length, path=path)
         if not await self._has(tenant, entry):
-            bounded = guarded(chunks, declared=entry.size, path=path, idle_seconds=self._limits.idle_seconds)
-            await self._store.put(tenant, bounded, digest=entry.digest, size=entry.size)
+            await self._store_file(upload, entry, chunks)
         return entry
 
     async def abort(self, tenant: str, upload_id: str) -> None:
-        """Gives an upload up; doing it twice is the same as once.
+        """Gives an upload up; doing it twice is the same as once. Its files and then itself are gone some time later.
 
         Raises:
             NotFound: ``UPLOAD_001`` if there is none.
@@ -145,9 +147,44 @@ class UploadService:
         if upload.state is UploadState.COMPLETED:
             raise_not_open(upload)
 
+    async def _store_file(self, upload: Upload, entry: FileEntry, chunks: AsyncIterator[bytes]) -> None:
+        async def still_wanted() -> None:
+            found = await self.get(upload.tenant, upload.id)
+            if found.state is UploadState.ABORTED:
+                raise_not_open(found)
+
+        patience = Patience(
+            clock=self._clock,
+            idle_seconds=self._limits.idle_seconds,
+            expires_at=upload.expires_at,
+            still_wanted=still_wanted,
+        )
+        bounded = guarded(chunks, declared=entry.size, path=entry.path, patience=patience)
+        await self._store.put(upload.tenant, bounded, digest=entry.digest, size=entry.size)
+        try:
+            await still_wanted()
+        except FuroshikiError:  # given up meanwhile: whoever removed its blobs came too early for this one
+            await self._blobs.discard(upload.tenant, (entry.digest,))
+            raise
+
     async def _has(self, tenant: str, entry: FileEntry) -> bool:
         """Whether the bytes are there. A blob of another length is damaged, or the declaration is wrong: both need a put."""
         return await self._store.size(tenant, entry.digest) == entry.size
+
+
+def _opened(tenant: str, wanted: NewUpload, now: datetime, limits: UploadLimits) -> Upload:
+    return Upload(
+        id=uuid.uuid4().hex,
+        tenant=tenant,
+        model=wanted.model,
+        format=wanted.format,
+        files=wanted.files,
+        metadata=wanted.metadata,
+        state=UploadState.OPEN,
+        version=None,
+        created_at=now,
+        expires_at=now + limits.ttl,
+    )
 
 
 def raise_not_open(upload: Upload) -> NoReturn:

@@ -18,6 +18,7 @@ class UploadRow(Base):
     __tablename__ = "uploads"
     __table_args__ = (
         Index(None, "tenant", "state", "expires_at"),
+        Index(None, "state", "expires_at"),
         CheckConstraint("state IN ('open', 'completed', 'aborted')", name="state"),
     )
 
@@ -39,6 +40,7 @@ class UploadFileRow(Base):
     """One declared file."""
 
     __tablename__ = "upload_files"
+    __table_args__ = (Index(None, "tenant", "digest"),)
 
     upload_id: Mapped[str] = mapped_column(ForeignKey("uploads.id", ondelete="CASCADE"), primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)

@@ -16,7 +16,7 @@ class UploadState(StrEnum):
 
     OPEN = "open"  # files may be sent
     COMPLETED = "completed"  # it became a version
-    ABORTED = "aborted"  # given up by its owner
+    ABORTED = "aborted"  # given up by its owner, or expired; housekeeping removes it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import onnx
 import pytest
 from fastapi import FastAPI
 from onnx import TensorProto, helper
@@ -26,7 +26,17 @@ BASE = "http://registry"
 
 def tiny_onnx(seed: int = 0) -> bytes:
     """A valid ONNX classifier head (4 features, 3 classes) whose bytes differ by ``seed``."""
-    weights = helper.make_tensor("w", TensorProto.FLOAT, [4, 3], [float(seed + at) for at in range(12)])
+    return _head(helper.make_tensor("w", TensorProto.FLOAT, [4, 3], [float(seed + at) for at in range(12)]))
+
+
+def split_onnx(weights: str) -> dict[str, bytes]:
+    """The same head as two files: its weights lie at the path ``weights`` beside it."""
+    outside = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[4, 3], data_location=TensorProto.EXTERNAL)
+    outside.external_data.add(key="location", value=weights)
+    return {"model.onnx": _head(outside), weights: struct.pack("<12f", *range(12))}
+
+
+def _head(weights: TensorProto) -> bytes:
     graph = helper.make_graph(
         [helper.make_node("MatMul", ["x", "w"], ["y"])],
         "tiny",
@@ -34,9 +44,9 @@ def tiny_onnx(seed: int = 0) -> bytes:
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 3])],
         [weights],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    onnx.checker.check_model(model)
-    return bytes(model.SerializeToString())
+    return bytes(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9).SerializeToString()
+    )
 
 
 def digest_of(data: bytes) -> str:
@@ -102,7 +112,7 @@ async def open_api(home: Path, **sections: Any) -> AsyncIterator[Api]:
     """Starts a registry in ``home``; ``sections`` are settings."""
     settings = Settings(home=home, **sections)
     async with open_platform(settings) as platform, open_services(platform) as services:
-        app = create_app(services, settings.limits, platform.clock)
+        app = create_app(services, settings.limits, settings.http, platform.clock)
         key = settings.admin_key_file.read_text().strip()
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url=BASE, headers={"X-API-Key": key}) as client:

@@ -14,6 +14,7 @@ from registry_api.bootstrap import open_platform, open_services
 from registry_api.housekeeping import sweep
 from registry_api.http.auth import Principal, Scope
 from registry_api.models.service import ModelService
+from registry_api.models.uploads.interface import TenantBlobs
 from registry_api.models.uploads.service import UploadService
 from registry_api.models.uploads.values import NewUpload
 from registry_api.settings import Settings
@@ -31,16 +32,16 @@ async def test_an_upload_is_gone_when_its_time_is_over(tmp_path: Path) -> None:
     """It is 404 from that moment, before and after the sweep; a younger one stays."""
     clock = ManualClock()
     async with open_platform(Settings(home=tmp_path), clock) as platform, open_services(platform) as services:
-        uploads = services.get(UploadService)
+        uploads, blobs = services.get(UploadService), services.get(TenantBlobs)  # type: ignore[type-abstract]
         await services.get(ModelService).create("default", "digits")
         old = (await uploads.create(CALLER, WANTED)).upload
         clock.advance(23 * 3600)
         young = (await uploads.create(CALLER, WANTED)).upload
-        await sweep(platform)
+        await sweep(platform, blobs)
         assert (await uploads.get("default", old.id)).id == old.id
         clock.advance(3600)
         for _ in range(2):
             with pytest.raises(NotFound):
                 await uploads.get("default", old.id)
             assert (await uploads.get("default", young.id)).id == young.id
-            await sweep(platform)
+            await sweep(platform, blobs)

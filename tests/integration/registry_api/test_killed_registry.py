@@ -29,15 +29,15 @@ def client(server: RegistryProcess) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=f"{server.url}/api/v1", headers=server.headers, timeout=60)
 
 
-async def declare(http: httpx.AsyncClient, files: dict[str, bytes]) -> str:
-    response = await http.post("/models/digits/uploads", json={"files": declared(files)})
+async def declare(http: httpx.AsyncClient, files: dict[str, bytes], **more: Any) -> str:
+    response = await http.post("/models/digits/uploads", json={"files": declared(files), **more})
     return str(response.raise_for_status().json()["id"])
 
 
 async def prepared(http: httpx.AsyncClient, note: str) -> str:
     """An upload whose files have all arrived."""
-    files = {"model.onnx": MODEL, "note.txt": note.encode()}
-    upload = await declare(http, files)
+    files = {"model.onnx": MODEL}
+    upload = await declare(http, files, metadata={"note": note})
     for path, data in files.items():
         (await http.put(f"/uploads/{upload}/files/{path}", content=data)).raise_for_status()
     return upload

@@ -15,7 +15,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from core.clock import SystemClock
 from registry_api.app import create_app
 from registry_api.http.services import Services
-from registry_api.settings import LimitSettings
+from registry_api.settings import HttpSettings, LimitSettings
 from tests.integration.registry_api.process import RegistryProcess
 from tests.integration.registry_api.rest import declared, tiny_onnx
 
@@ -24,7 +24,7 @@ BEYOND_SCHEMA = frozenset({"create_upload", "create_key"})
 """Operations with rules JSON Schema cannot say: safe paths with one model among them, an expiry that lies ahead. A cursor
 is like that, too: only the page before can give one."""
 
-DOCUMENT = create_app(Services(), LimitSettings(), SystemClock()).openapi()
+DOCUMENT = create_app(Services(), LimitSettings(), HttpSettings(), SystemClock()).openapi()
 schema = schemathesis.openapi.from_dict(DOCUMENT)
 
 

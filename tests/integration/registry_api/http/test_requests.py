@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from registry_api.models.service import ModelService
+from tests.integration.registry_api.process import RegistryProcess
 from tests.integration.registry_api.rest import Api, open_api
 
 
@@ -117,3 +119,24 @@ async def test_the_document_and_its_page_are_served(api: Api) -> None:
     document = (await api.http.get("/api/v1/openapi.json")).json()
     assert document["openapi"].startswith("3.1")
     assert (await api.http.get("/api/v1/docs")).headers["content-type"].startswith("text/html")
+
+
+async def test_a_body_that_does_not_come_is_given_up_without_any_credential(tmp_path: Path) -> None:
+    """408 TIMEOUT_001 after ``http.body_seconds``, although a byte comes now and then; the connection is closed."""
+    with RegistryProcess(tmp_path / "home", FUROSHIKI_HTTP__BODY_SECONDS="0.3") as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"POST /api/v1/models HTTP/1.1\r\nHost: r\r\nContent-Length: 1000000\r\n\r\n")
+
+        async def trickle() -> None:
+            while True:
+                writer.write(b" ")
+                await asyncio.sleep(0.05)
+
+        sender = asyncio.create_task(trickle())
+        async with asyncio.timeout(20):
+            answer = await reader.read()  # ends only because the server closes
+        sender.cancel()
+        writer.close()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 408 ")
+    assert b"TIMEOUT_001" in body

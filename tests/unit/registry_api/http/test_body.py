@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Depth of JSON bodies."""
+"""Depth of JSON bodies, and the time they may take."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.types import Message, Receive, Scope, Send
 
-from registry_api.http.body import json_depth
+from registry_api.http.body import BodyGuard, json_depth
 
 VALUES = st.recursive(
     st.text() | st.integers() | st.none(),
@@ -40,3 +43,42 @@ def test_the_depth_of_valid_json_is_that_of_its_value(value: Any) -> None:
 def test_broken_json_is_measured_without_recursion(body: bytes, expected: int) -> None:
     """Unclosed brackets count, brackets inside unclosed strings do not."""
     assert json_depth(body) == expected
+
+
+class Exchange:
+    """One request whose body never ends, and what is answered."""
+
+    def __init__(self, method: str, path: str) -> None:
+        headers = [(b"transfer-encoding", b"chunked")]
+        self.scope = {"type": "http", "method": method, "path": path, "headers": headers, "state": {"request_id": "r"}}
+        self.sent: list[Message] = []
+
+    async def receive(self) -> Message:
+        await asyncio.sleep(0)
+        return {"type": "http.request", "body": b"", "more_body": True}
+
+    async def send(self, message: Message) -> None:
+        self.sent.append(message)
+
+
+async def reached(_scope: Scope, _receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+
+
+GUARD = BodyGuard(reached, max_bytes=100, max_depth=9, max_seconds=0.01, streams=(re.compile("/files/.+"),))
+
+
+async def test_a_body_that_never_ends_is_cut_off_before_anybody_is_asked_who_sends_it() -> None:
+    """408 TIMEOUT_001, and the connection is closed; the application, which checks credentials, is not reached."""
+    exchange = Exchange("POST", "/models")
+    await GUARD(exchange.scope, exchange.receive, exchange.send)
+    start, body = exchange.sent
+    assert (start["status"], json.loads(body["body"])["error"]["code"]) == (408, "TIMEOUT_001")
+    assert (b"connection", b"close") in start["headers"]
+
+
+async def test_files_are_not_bound_by_that_time() -> None:
+    """Their route is reached at once; it bounds them itself."""
+    exchange = Exchange("PUT", "/files/model.onnx")
+    await GUARD(exchange.scope, exchange.receive, exchange.send)
+    assert exchange.sent[0]["status"] == 200

@@ -42,5 +42,5 @@ def test_retry_after_is_whole_seconds_and_never_zero() -> None:
 def test_documented_problems_are_those_of_every_route_and_the_named_ones() -> None:
     """One entry per status, listing its codes."""
     documented = problems(ErrorCode.MODEL_NOT_FOUND, ErrorCode.PATH_UNSAFE)
-    assert list(documented) == [400, 401, 403, 404, 413, 415, 422, 500, 503]
+    assert list(documented) == [400, 401, 403, 404, 408, 413, 415, 422, 500, 503]
     assert documented[422]["description"].endswith("VALID_002, SIGN_007")

@@ -17,36 +17,49 @@ ROOMY = ChildLimits(wall_seconds=60, memory_bytes=8 << 30)
 
 
 @pytest.fixture
-def model(tmp_path: Path) -> Path:
-    path = tmp_path / "model.onnx"
-    path.write_bytes(tiny_onnx())
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "copy"
+    path.mkdir()
+    (path / "model.onnx").write_bytes(tiny_onnx())
     return path
 
 
-async def test_a_good_model_is_described(model: Path) -> None:
+async def test_a_good_model_is_described(folder: Path) -> None:
     """Status 0 and one JSON object."""
-    result = await inspect_in_child(model, ROOMY)
+    result = await inspect_in_child(folder, ROOMY)
     assert result.status == 0, result.stderr
     assert orjson.loads(result.answer)["precision"] == "fp32"
 
 
-async def test_a_child_that_takes_too_long_is_killed_with_its_group(model: Path) -> None:
+async def test_a_child_that_takes_too_long_is_killed_with_its_group(folder: Path) -> None:
     """TimeoutError, and no child is left."""
     with pytest.raises(TimeoutError):
-        await inspect_in_child(model, ChildLimits(wall_seconds=0.05, memory_bytes=8 << 30))
+        await inspect_in_child(folder, ChildLimits(wall_seconds=0.05, memory_bytes=8 << 30))
     assert psutil.Process(os.getpid()).children() == []
 
 
-async def test_a_child_that_needs_too_much_memory_fails_alone(model: Path) -> None:
+async def test_a_child_that_needs_too_much_memory_fails_alone(folder: Path) -> None:
     """It cannot even load the runtime in 64 MiB; the status says so."""
-    result = await inspect_in_child(model, ChildLimits(wall_seconds=60, memory_bytes=64 << 20))
+    result = await inspect_in_child(folder, ChildLimits(wall_seconds=60, memory_bytes=64 << 20))
     assert result.status != 0
 
 
-async def test_the_child_sees_no_settings(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_child_sees_no_settings(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder on PYTHONPATH that holds another ``runners`` is not used, and secrets are not passed on."""
-    (model.parent / "elsewhere" / "runners").mkdir(parents=True)
-    (model.parent / "elsewhere" / "runners" / "__init__.py").write_text("raise SystemExit(9)")
-    monkeypatch.setenv("PYTHONPATH", str(model.parent / "elsewhere"))
+    (folder.parent / "elsewhere" / "runners").mkdir(parents=True)
+    (folder.parent / "elsewhere" / "runners" / "__init__.py").write_text("raise SystemExit(9)")
+    monkeypatch.setenv("PYTHONPATH", str(folder.parent / "elsewhere"))
     monkeypatch.setenv("FUROSHIKI_SECRET", "x")
-    assert (await inspect_in_child(model, ROOMY)).status == 0
+    assert (await inspect_in_child(folder, ROOMY)).status == 0
+
+
+async def test_nothing_that_was_uploaded_or_lies_beside_it_is_executed(folder: Path) -> None:
+    """Modules named like those the child imports stay files."""
+    for place in (folder, folder.parent):
+        for name in ("runners", "core", "onnxruntime", "numpy", "orjson"):
+            (place / name).mkdir()
+            (place / name / "__init__.py").write_text("raise SystemExit(9)")
+        for name in ("sitecustomize.py", "usercustomize.py", "argparse.py"):
+            (place / name).write_text("raise SystemExit(9)")
+    result = await inspect_in_child(folder, ROOMY)
+    assert result.status == 0, result.stderr

@@ -20,7 +20,7 @@ from registry_api.http.auth import Principal, Scope
 from registry_api.models.uploads.inspection import ModelInspector
 from registry_api.models.uploads.registration import Registrar
 from registry_api.models.uploads.service import UploadService
-from tests.integration.registry_api.rest import Api, declared, digest_of, open_api, tiny_onnx
+from tests.integration.registry_api.rest import Api, declared, digest_of, open_api, split_onnx, tiny_onnx
 
 MODEL = tiny_onnx()
 
@@ -87,7 +87,7 @@ async def test_sixty_four_registrations_at_once_give_versions_one_to_sixty_four(
     """Numbers have no gaps and no twins, and every manifest carries its own number."""
 
     async def register(at: int) -> int:
-        return int((await digits.push("digits", {"model.onnx": MODEL, "note.txt": f"{at}".encode()}))["version"])
+        return int((await digits.push("digits", FILES, metadata={"note": f"{at}"}))["version"])
 
     numbers = await asyncio.gather(*(register(at) for at in range(64)))
     assert sorted(numbers) == list(range(1, 65))
@@ -237,3 +237,26 @@ async def test_open_uploads_of_a_tenant_are_bounded(tmp_path: Path) -> None:
         assert (response.status_code, response.json()["error"]["code"]) == (429, "QUOTA_001")
         assert response.json()["error"]["retryable"] is True
         assert int(response.headers["retry-after"]) > 0
+
+
+async def test_a_model_whose_weights_lie_beside_it_becomes_a_version(digits: Api) -> None:
+    """The runtime is given both files; without the weights the same model is refused."""
+    files = split_onnx("parts/weights.bin")
+    alone = {"model.onnx": files["model.onnx"]}
+    upload = await digits.declare("digits", alone)
+    await digits.send(upload, alone)
+    assert await digits.refused("POST", f"/uploads/{upload}/complete") == (422, "MODEL_003")
+    version = await digits.push("digits", files)
+    assert (version["version"], [file["path"] for file in version["files"]]) == (1, ["model.onnx", "parts/weights.bin"])
+    assert version["inputs"] == [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}]
+
+
+async def test_files_that_are_too_large_together_to_be_inspected_are_refused_when_declared(tmp_path: Path) -> None:
+    """413 VALID_003, before anything is sent."""
+    async with open_api(tmp_path / "home", inspection={"copy_bytes": len(MODEL) + 5}) as api:
+        await api.ok("POST", "/models", json={"name": "digits"})
+        assert await api.refused("POST", "/models/digits/uploads", json={"files": declared(FILES)}) == (
+            413,
+            "VALID_003",
+        )
+        assert (await api.push("digits", {"model.onnx": MODEL}))["version"] == 1

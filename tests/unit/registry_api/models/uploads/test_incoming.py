@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 
 import pytest
 
-from core.errors import DeadlineExceeded, ErrorCode, InvalidRequest
-from registry_api.models.uploads.incoming import check_length, guarded
+from core.clock import ManualClock
+from core.errors import Conflict, DeadlineExceeded, ErrorCode, InvalidRequest, NotFound
+from registry_api.models.uploads.incoming import Patience, check_length, guarded
 
 
 async def chunks(*parts: bytes, then_hang: bool = False) -> AsyncIterator[bytes]:
@@ -19,8 +21,32 @@ async def chunks(*parts: bytes, then_hang: bool = False) -> AsyncIterator[bytes]
         await asyncio.Event().wait()
 
 
+async def nobody_gave_it_up() -> None:
+    pass
+
+
+def patience(
+    clock: ManualClock, idle_seconds: float, still_wanted: Callable[[], Awaitable[None]] = nobody_gave_it_up
+) -> Patience:
+    expires_at = clock.now() + timedelta(hours=1)
+    return Patience(clock=clock, idle_seconds=idle_seconds, expires_at=expires_at, still_wanted=still_wanted)
+
+
 async def taken(source: AsyncIterator[bytes], declared: int, idle_seconds: float = 5) -> bytes:
-    return b"".join([part async for part in guarded(source, declared=declared, path="m", idle_seconds=idle_seconds)])
+    waited = patience(ManualClock(), idle_seconds)
+    return b"".join([part async for part in guarded(source, declared=declared, path="m", patience=waited)])
+
+
+async def drained(source: AsyncIterator[bytes]) -> None:
+    async for _ in source:
+        pass
+
+
+async def slowly(clock: ManualClock, seconds: float) -> AsyncIterator[bytes]:
+    """One byte after another, for ever."""
+    while True:
+        clock.advance(seconds)
+        yield b"a"
 
 
 async def test_chunks_within_the_declaration_pass_unchanged() -> None:
@@ -51,3 +77,40 @@ def test_an_announced_length_must_be_the_declared_one() -> None:
         with pytest.raises(InvalidRequest) as caught:
             check_length(3, announced, path="m")
         assert caught.value.code is code
+
+
+async def test_a_sender_who_is_never_silent_is_stopped_when_the_upload_expires() -> None:
+    """A byte every 59 s keeps within the longest pause; after one hour it is UPLOAD_001."""
+    clock = ManualClock()
+    with pytest.raises(NotFound) as caught:
+        await drained(guarded(slowly(clock, 59), declared=1000, path="m", patience=patience(clock, 60)))
+    assert (caught.value.code, clock.monotonic()) == (ErrorCode.UPLOAD_NOT_FOUND, 62 * 59)
+
+
+async def test_a_silent_sender_is_not_waited_for_beyond_the_upload() -> None:
+    """The wait ends with the upload if that comes before the longest pause."""
+    waited = Patience(
+        clock=ManualClock(),
+        idle_seconds=3600,
+        expires_at=ManualClock().now() + timedelta(milliseconds=1),
+        still_wanted=nobody_gave_it_up,
+    )
+    with pytest.raises(NotFound) as caught:
+        await anext(guarded(chunks(then_hang=True), declared=1, path="m", patience=waited))
+    assert caught.value.code is ErrorCode.UPLOAD_NOT_FOUND
+
+
+async def test_a_sender_is_stopped_soon_after_the_upload_was_given_up() -> None:
+    """It is asked about once per longest pause, not for each chunk."""
+    clock, asked = ManualClock(), 0
+
+    async def given_up_at_the_third_question() -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 3:
+            raise Conflict(ErrorCode.STATE_CONFLICT, "It is aborted.")
+
+    waited = patience(clock, 60, given_up_at_the_third_question)
+    with pytest.raises(Conflict):
+        await drained(guarded(slowly(clock, 10), declared=1000, path="m", patience=waited))
+    assert (asked, clock.monotonic()) == (3, 180)
