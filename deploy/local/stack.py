@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 import httpx
+import psutil
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 _START_S: Final = 60.0
@@ -149,5 +150,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     try:
         process.wait(_STOP_S)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+        parent = psutil.Process(process.pid)  # its children have sessions of their own
+        for member in (*parent.children(recursive=True), parent):
+            member.kill()
         process.wait()

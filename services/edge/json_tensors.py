@@ -9,6 +9,8 @@ JSON; the protocol has its binary form for them.
 
 from __future__ import annotations
 
+import math
+from array import array
 from functools import cache
 from typing import Any, Final
 
@@ -37,6 +39,7 @@ _ELEMENTS: Final[dict[DType, type]] = {
         int,
     ),
 }
+_TYPE_CODES: Final = {DType.FP32: "f", DType.FP64: "d"}
 _BLANK: Final = b" \t\r\n"
 
 
@@ -120,11 +123,22 @@ def _to_array(values: list[Any], dtype: DType, most_strings: int) -> Array:
         words = np.array(values, dtype=object)
         check_strings(words.size, most_strings)
         return np.array([_bytes(word) for word in words.ravel()], dtype=object).reshape(words.shape)
-    with np.errstate(over="ignore"):
-        array = np.array(values, dtype=dtype.numpy)
-    if dtype.numpy.kind == "f" and not np.isfinite(array).all():
+    if dtype.numpy.kind != "f":
+        return np.array(values, dtype=dtype.numpy)
+    numbers = _to_floats(values, dtype)
+    # The sum of squares is finite for almost all tensors that are, and much cheaper to have than a look at each.
+    flat = numbers.ravel()
+    if not math.isfinite(flat.dot(flat)) and not np.isfinite(numbers).all():
         raise ValueError(f"a number is out of range for {dtype.oip}")
-    return array
+    return numbers
+
+
+def _to_floats(values: list[Any], dtype: DType) -> Array:
+    """Floats without a warning on overflow: flat lists, the usual form, through the array module, which gives none."""
+    if values and type(values[0]) is float:
+        return np.frombuffer(array(_TYPE_CODES[dtype], values), dtype=dtype.numpy.newbyteorder("="))
+    with np.errstate(over="ignore"):
+        return np.array(values, dtype=dtype.numpy)
 
 
 def _bytes(word: object) -> bytes:

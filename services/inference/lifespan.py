@@ -8,10 +8,13 @@ worker again and again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
 import gc
 import os
 import signal
 import sys
+from typing import Final
 
 from core.errors import ErrorCode, FuroshikiError
 from core.telemetry import hot, logs
@@ -20,6 +23,8 @@ from services.edge.http import App, Message, Receive, Scope, Send
 from services.inference.app import InferenceApp, Parts
 from services.inference.bootstrap import build
 from services.inference.settings import InferenceSettings
+
+_PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 
 log = get_logger(__name__)
 
@@ -67,6 +72,8 @@ class HostedApp:
         await self._inner(scope, receive_and_stop, send)
 
     async def _start(self) -> None:
+        if _is_worker():
+            _end_with_supervisor()
         logs.configure(service="inference")  # so that a wrong setting is told like any other event
         settings = InferenceSettings.read()
         logs.configure(level=settings.log.level, style=settings.log.style, service="inference")
@@ -103,7 +110,18 @@ async def _flush_metrics() -> None:
         hot.flush()
 
 
+def _is_worker() -> bool:
+    """Whether this process was started by BentoML's supervisor."""
+    return "--worker-id" in sys.argv
+
+
+def _end_with_supervisor() -> None:
+    """Makes the kernel end this worker when its supervisor dies, so that a killed server leaves nobody on its port."""
+    with contextlib.suppress(OSError, AttributeError):  # Linux only
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 def _end_supervisor() -> None:
     """Asks BentoML's supervisor, the parent of a worker process, to end; does nothing when there is none."""
-    if "--worker-id" in sys.argv:
+    if _is_worker():
         asyncio.get_running_loop().call_soon(os.kill, os.getppid(), signal.SIGTERM)

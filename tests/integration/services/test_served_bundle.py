@@ -78,7 +78,7 @@ class Server:
 
 @contextmanager
 def serving(folder: Path, *, host: str = "127.0.0.1", tamper: bool = False) -> Iterator[Server]:
-    """Starts a server and ends its process group, however the test ends."""
+    """Starts a server and ends it with everything it started, however the test ends."""
     bundle, environment = signed(folder)
     if tamper:
         model = bytearray((folder / "model" / "model.onnx").read_bytes())
@@ -96,11 +96,14 @@ def serving(folder: Path, *, host: str = "127.0.0.1", tamper: bool = False) -> I
             stderr=log,
             start_new_session=True,
         )
+    running = Server(process=process, url=f"http://127.0.0.1:{port}", stderr=stderr, bundle=bundle)
     try:
-        yield Server(process=process, url=f"http://127.0.0.1:{port}", stderr=stderr, bundle=bundle)
+        yield running
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        if process.poll() is None:
+            for member in running.family():
+                with suppress(psutil.NoSuchProcess):
+                    member.kill()
         process.wait()
 
 
@@ -252,3 +255,15 @@ def test_a_tampered_bundle_is_never_served(tmp_path: Path) -> None:
         told = refuses_to_start(server)
         assert "SIGN_004" in told
         assert "model.onnx" in told
+
+
+def test_a_killed_server_leaves_no_worker(tmp_path: Path) -> None:
+    """After SIGKILL of the server its workers end by themselves, and the port is free."""
+    with serving(tmp_path) as server:
+        until_ready(server)
+        family = server.family()
+        server.process.kill()
+        gone, alive = psutil.wait_procs(family[1:], timeout=20)
+    assert (len(gone) >= 1, alive) == (True, [])
+    with pytest.raises(httpx.TransportError):
+        httpx.get(server.url + "/v2/health/live")
