@@ -6,7 +6,6 @@ It runs as a user runs it: ``python -m model_signing verify key``.
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -18,9 +17,6 @@ from artifacts.signing.bundle import sign_manifest
 from artifacts.signing.p256 import EcdsaP256Signer
 from artifacts.testing import Bundle, make_bundle
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("model_signing") is None, reason="needs the package model-signing (and pyopenssl)"
-)
 FILES = {"model.onnx": b"not a real model" * 8, "a/b/data": b"1", "a-b": b"2", "a/labels.txt": b"zero\none\n"}
 
 
