@@ -3,7 +3,7 @@
 
 Servers run one after another in every round, each measured at all connection counts while no other server is up, so that
 a drift of the machine meets all of them. One request is one row of 64 floats or, with ``--model minilm``, one sentence of
-16 tokens; everybody speaks JSON. This service runs with metrics, request ids and its access log on. The median of the rounds
+16 tokens; everybody speaks JSON. All run with metrics on and access logs off, this service with request ids. The median of the rounds
 is printed; every sample goes to ``loadtests/results/``.
 """
 
@@ -58,6 +58,7 @@ def contenders(subject: Subject, scratch: Path) -> list[Contender]:
             "FUROSHIKI_BUNDLE__PATH": str(bundle),
             "FUROSHIKI_TRUST__DIR": str(scratch / "keys" / "trust"),
             "FUROSHIKI_AUTH__MODE": "open",
+            "FUROSHIKI_LOG__ACCESS": "false",
         },
         ready="/v2/health/ready",
         route=f"/v2/models/{subject.name}/infer",

@@ -57,6 +57,7 @@ class Batcher:
         self._idle = instances
         self._running: set[Batch] = set()
         self._scheduled = False
+        self._crowded = False  # the last batch on the loop had several requests
         self._closed = False  # takes no new requests
         self._ended = False  # starts no more batches
         self._arrivals: OrderedDict[Work, None] = OrderedDict()  # no deadline of their own, oldest first
@@ -158,6 +159,11 @@ class Batcher:
             self._loop.call_soon(self._dispatch)  # after the requests that arrived in this turn of the loop
 
     def _dispatch(self) -> None:
+        if self._crowded and self._pace.inline:
+            # The loop is the instance. While requests come together, what it reads in one more turn shares the batch.
+            self._crowded = False
+            self._loop.call_soon(self._dispatch)
+            return
         self._scheduled = False
         while self._idle and (batch := self._queue.next()):
             self._idle -= 1
@@ -166,6 +172,7 @@ class Batcher:
             for work in batch.work:
                 self._queue_seconds.observe(now - work.arrived)
             if self._pace.inline:
+                self._crowded = len(batch.work) > 1
                 self._run_here(batch)
                 if self._queue:
                     self._wake()  # after what else the loop has to do

@@ -25,7 +25,7 @@ class BatchLimits:
     max_queue_rows: int = 4096  # rows waiting
     max_queue_bytes: int = 256 * 2**20  # input bytes waiting
     max_wait_s: float = 30.0  # seconds from arrival to result when the caller set no deadline
-    inline_below_s: float = 0.0005  # seconds; a model whose batches take less runs on the event loop; 0: never
+    inline_below_s: float = 0.001  # seconds; a model whose batches take less runs on the event loop; 0: never
 
 
 def bucket_key(signature: Signature, inputs: Mapping[str, Array]) -> BucketKey:

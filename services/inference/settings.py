@@ -67,7 +67,7 @@ class Batching(_Section):
     max_queue_bytes: int = Field(default=256 * 2**20, gt=0)  # of inputs waiting per model
     max_wait_s: float = Field(default=30.0, gt=0)  # from arrival to result, unless the caller set a deadline
     # Off with source=registry, whatever is set: there the process is shared, and one tenant's model would hold up all.
-    inline_below_s: float = Field(default=0.0005, ge=0)  # shorter batches run on the loop; 0, source=registry: never
+    inline_below_s: float = Field(default=0.001, ge=0)  # shorter batches run on the loop; 0, source=registry: never
 
 
 class Runner(_Section):
