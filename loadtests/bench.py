@@ -3,8 +3,8 @@
 
 Servers run one after another in every round, each measured at all connection counts while no other server is up, so that
 a drift of the machine meets all of them. One request is one row of 64 floats or, with ``--model minilm``, one sentence of
-16 tokens; everybody speaks JSON. All run with metrics on and access logs off, this service with request ids. The median of the rounds
-is printed; every sample goes to ``loadtests/results/``.
+16 tokens; everybody speaks JSON. All run with metrics on and access logs off, this service with request ids. The median
+of the rounds is printed; every sample goes to ``loadtests/results/``.
 """
 
 from __future__ import annotations
