@@ -25,8 +25,9 @@ from rich.console import Console
 from rich.table import Table
 
 from core.tensors import dtype_from_numpy
+from deploy.local.stack import ROOT
 from loadtests.models import SUBJECTS, Subject, signed_bundle
-from loadtests.servers import ROOT, bentoml_serve
+from loadtests.servers import bentoml_serve
 from loadtests.wrk import Sample, measure
 
 OURS, BATCHABLE, PLAIN = "furoshiki", "BentoML batchable", "BentoML @api"

@@ -90,13 +90,9 @@ class ModelCache:
                     raise Unavailable(ErrorCode.MODEL_NOT_READY, "The service is ending.", retry_after=1.0) from None
                 raise
             model = self._models.get(key)
-        self.lease(model)
+        model.leases += 1
         self._models.move_to_end(key)
         return model
-
-    def lease(self, model: LoadedModel) -> None:
-        """Adds a lease to a model that is known to be loaded."""
-        model.leases += 1
 
     def release(self, model: LoadedModel) -> None:
         """Ends one lease; closes the model if it was evicted meanwhile and this was the last."""

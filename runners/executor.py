@@ -37,7 +37,6 @@ class Executor(Generic[Job, Result]):
         instances: int,
         name: str,
     ) -> None:
-        self.instances = instances
         self._work = work
         self._done = done
         self._loop = asyncio.get_running_loop()

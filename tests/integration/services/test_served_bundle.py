@@ -24,7 +24,7 @@ from onnx import TensorProto, helper
 
 from artifacts.testing import Bundle, make_bundle
 from core.tensors import ANY, DType, Signature, TensorSpec
-from loadtests.servers import ROOT, free_port
+from deploy.local.stack import ROOT, free_port
 
 ROWS = np.array([[1.5, 2], [3, -4]], dtype="<f4")
 DOUBLED = (2 * ROWS).ravel().tolist()
