@@ -13,10 +13,16 @@ SOURCES := core artifacts runners services registry_api sdk/src deploy/local loa
 # Where pip finds a CPU build of torch, for example `--index-url <a CPU wheel index>`; empty takes the default index.
 TORCH_PIP_ARGS ?=
 FULL ?=
+# What `make bench` compares with, besides BentoML; each has an environment of its own under .venv-peers.
+PEERS := triton mlserver litserve ray
+# Of `make bench`: works to run (patterns; empty: all), peers to leave out, further arguments (`--quick`, `--rounds 5`).
+WORK ?=
+WITHOUT ?=
+BENCH_ARGS ?=
 
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: help demo up bento test check bench fmt lint types arch reference lock clean
+.PHONY: help demo up bento test check bench load hostile fuzz fmt lint types arch reference proto lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,8 +56,14 @@ demo: $(VENV)/demo $(if $(FULL),$(VENV)/full) ## Train, push, sign, build, deplo
 up: $(VENV)/demo ## Run registry, worker and inference in the foreground; state in .furoshiki/
 	@$(BIN)/python -m deploy.local.up
 
-test: $(VENV)/dev $(VENV)/full ## Run the whole suite (installs Debian packages it needs when root or through sudo)
-	@deploy/local/apt.sh wrk
+.venv-clients/ready: $(LOCKS)/clients.txt
+	@echo "Installing the pinned packages of $< (about 520 MB)"
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+test: $(VENV)/dev $(VENV)/full .venv-clients/ready ## Run the whole suite (installs Debian packages it needs when root or through sudo)
+	@deploy/local/apt.sh wrk nghttp2-client redis-server
 	@$(BIN)/python -m pytest tests
 
 check: $(VENV)/dev lint types arch ## Lint, types, layers and unit tests
@@ -71,14 +83,40 @@ arch: $(VENV)/dev ## Prove the layers of ARCHITECTURE.md
 reference: $(VENV)/dev ## Generate docs/reference from the code
 	@$(BIN)/python docs/generate_reference.py
 
+proto: $(VENV)/dev ## Generate the code beside every .proto file
+	@$(BIN)/python -m deploy.local.protocols
+
 fmt: $(VENV)/dev ## Format and fix
 	@$(BIN)/ruff check --fix $(SOURCES)
 	@$(BIN)/ruff format $(SOURCES)
 
-bench: $(VENV)/dev $(if $(FULL),$(VENV)/full) ## Compare this service with plain BentoML in one run (needs wrk; FULL=1 adds MiniLM)
+.venv-peers/%/ready: $(LOCKS)/peers-%.txt
+	@echo "Installing the pinned packages of $<"
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+bench: $(VENV)/dev $(VENV)/full $(patsubst %,.venv-peers/%/ready,$(filter-out $(WITHOUT),$(PEERS))) ## Compare with Triton, MLServer, LitServe, Ray Serve and BentoML in one run (WORK=mlp-json WITHOUT=ray)
+	@deploy/local/apt.sh wrk nghttp2-client
+	@set -f; $(BIN)/python -m loadtests.bench run $(WORK) $(addprefix --without ,$(WITHOUT)) $(BENCH_ARGS)
+
+load: $(VENV)/dev ## The load test: 100 users a second for 5 minutes; passes or fails; report in loadtests/results
+	@$(BIN)/python -m loadtests.locust
+
+hostile: $(VENV)/dev ## Two tenants, one of them hostile: what the other notices
 	@deploy/local/apt.sh wrk
-	@$(BIN)/python -m loadtests.bench
-	@$(if $(FULL),$(BIN)/python -m loadtests.bench --model minilm)
+	@$(BIN)/python -m loadtests.hostile
+
+.venv-fuzz/ready: $(LOCKS)/fuzz.txt
+	@echo "Installing the pinned packages of $<"
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+fuzz: $(VENV)/dev .venv-fuzz/ready ## A million cases against every decoder, then guided by coverage (RUNS=200000 each)
+	@$(BIN)/python -m tests.fuzz.services.run --cases 1000000
+	@for target in rest_v1_json rest_v1_msgpack rest_v1_protobuf rest_v2 grpc_v2; do \
+	  .venv-fuzz/bin/python -m tests.fuzz.services.coverage_guided $$target .fuzz/$$target -runs=$(or $(RUNS),200000); done
 
 bento: $(VENV)/demo ## Build the default Bento of bentofile.yaml into the BentoML store
 	@rm -rf wheels && mkdir wheels
@@ -90,5 +128,5 @@ lock: $(VENV)/dev ## Resolve deploy/locks/*.in again
 	@deploy/locks/resolve.sh $(BIN)/uv
 
 clean: ## Remove the environment, local state and caches
-	@rm -rf $(VENV) .furoshiki .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) .venv-clients .venv-fuzz .venv-peers .fuzz .furoshiki .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

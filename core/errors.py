@@ -6,7 +6,7 @@
     │   ├── InvalidRequest      VALID_*
     │   ├── TensorError         TENSOR_*
     │   ├── ModelError          MODEL_*
-    │   ├── NotFound            TENANT_001, KEY_001, UPLOAD_001, BUILD_001, DEPLOY_001, JOB_001, STORE_002
+    │   ├── NotFound            TENANT_001, KEY_001, UPLOAD_001, BUILD_001, DEPLOY_001, TUNING_001, JOB_001, STORE_002
     │   ├── Conflict            STATE_*
     │   └── AuthError           AUTH_*
     ├── TransientError        the same request may succeed later (``retryable``)
@@ -94,6 +94,7 @@ class ErrorCode(StrEnum):
     UPLOAD_INCOMPLETE = "UPLOAD_002"  # files are missing from the upload
     BUILD_NOT_FOUND = "BUILD_001"  # no such bento build
     DEPLOYMENT_NOT_FOUND = "DEPLOY_001"  # no such deployment
+    TUNING_NOT_FOUND = "TUNING_001"  # no such tuning, or none of that variant on such a device
     INTERNAL = "INTERNAL_001"  # a fault of ours; details are in the log under the request id
 
 

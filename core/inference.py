@@ -24,6 +24,8 @@ class InferenceRequest:
     dtypes: Mapping[str, DType]
     outputs: tuple[str, ...] | None = None  # None: every output of the model
     deadline: float | None = None  # None: the service's own limit applies
+    priority: int = 0  # 1 is the highest; 0: the default class, in the middle
+    traceparent: str | None = None  # W3C trace context of the caller
 
 
 @dataclass(slots=True, kw_only=True)

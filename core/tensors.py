@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Final, TypeAlias
 
@@ -116,14 +116,33 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
-    """What a model takes and gives. ``batched`` tells whether dimension 0 of every tensor is the batch."""
+    """What a model takes and gives.
+
+    Attributes:
+        batch_size: Dimension 0 of every tensor, where all have the same: ANY (-1) for a batch of any size, N for a batch of
+            exactly N rows or for something else that is N long; None: they differ.
+    """
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    batch_size: int | None = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        sizes = {spec.shape[0] if spec.shape else None for spec in (*self.inputs, *self.outputs)}
+        object.__setattr__(self, "batch_size", sizes.pop() if len(sizes) == 1 else None)
 
     @property
     def batched(self) -> bool:
-        return all(spec.shape and spec.shape[0] == ANY for spec in (*self.inputs, *self.outputs))
+        """Whether dimension 0 of every tensor is a batch of any size."""
+        return self.batch_size == ANY
+
+    def with_any_batch(self) -> Signature:
+        """The same tensors, dimension 0 of each of any size."""
+        return Signature(inputs=_any_rows(self.inputs), outputs=_any_rows(self.outputs))
+
+
+def _any_rows(specs: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
+    return tuple(replace(spec, shape=(ANY, *spec.shape[1:])) for spec in specs)
 
 
 def element_count(shape: Sequence[int], *, name: str, limit: int) -> int:
@@ -152,8 +171,8 @@ def fits(shape: Shape, wanted: Shape) -> bool:
     """Whether a concrete shape is one of those a specification allows."""
     if len(shape) != len(wanted):
         return False
-    for size, expected in zip(shape, wanted, strict=True):  # noqa: SIM110 -- no generator on the hot path
-        if expected not in (size, ANY):
+    for size, expected in zip(shape, wanted):  # noqa: B905, SIM110 -- on the hot path
+        if expected != size and expected != ANY:  # noqa: PLR1714
             return False
     return True
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes docs/reference/{errors,settings,metrics}.md from the code: ``python docs/generate_reference.py``.
+"""Writes docs/reference/{errors,features,settings,metrics}.md and openapi-inference.json from the code.
 
 With ``--check`` it writes nothing and fails if a page is out of date; ``make check`` does that.
 """
@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args, get_origin
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import orjson
 from prometheus_client.metrics import MetricWrapperBase
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 import core.telemetry.metrics
 from core.errors import ErrorCode
-from core.settings import Settings, variable_name
+from core.settings import variable_name
 from registry_api.http.problem import status_of as registry_status
 from registry_api.settings import Settings as RegistrySettings
+from registry_api.worker_settings import WorkerSettings
+from services.edge.features import DEFAULT_FEATURES, Feature
 from services.edge.status import http_status
 from services.inference.settings import InferenceSettings
+from services.openapi.document import document
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 REFERENCE: Final = ROOT / "docs" / "reference"
@@ -43,15 +47,18 @@ def errors_page() -> str:
 
 
 def settings_page() -> str:
-    """Every environment variable of both processes."""
+    """Every environment variable of every process."""
     parts = [
         f"# Settings\n\n{_NOTE}Environment variables; sizes are bytes and times seconds unless the name says otherwise.\n"
     ]
-    for title, kind, file in (
-        ("Inference service", InferenceSettings, "services/inference/settings.py"),
-        ("Registry and worker", RegistrySettings, "registry_api/settings.py"),
+    for title, kind, files in (
+        ("Inference service", InferenceSettings, ("runners/settings.py", "services/inference/settings.py")),
+        ("Registry and worker", RegistrySettings, ("registry_api/settings.py",)),
+        ("Worker only", WorkerSettings, ("registry_api/worker_settings.py",)),
     ):
-        comments = _comments(ROOT / "core" / "settings.py") | _comments(ROOT / file)
+        comments = _comments(ROOT / "core" / "settings.py")
+        for file in files:
+            comments |= _comments(ROOT / file)
         parts.append(f"\n## {title}\n\n| variable | default | meaning |\n| --- | --- | --- |\n")
         parts += [f"| `{name}` | {default} | {meaning} |\n" for name, default, meaning in _variables(kind, comments)]
     return "".join(parts)
@@ -74,10 +81,13 @@ def _variables(
 ) -> Iterator[tuple[str, str, str]]:
     for name, field in kind.model_fields.items():
         section = field.annotation
+        if get_origin(section) is Mapping:  # sections under names that the operator chooses
+            yield from _variables(get_args(section)[1], comments, (*above, name, "<name>"))
+            continue
         if isinstance(section, type) and issubclass(section, BaseModel):
             yield from _variables(section, comments, (*above, name))
         else:
-            owner = kind.__name__ if name in kind.__annotations__ else Settings.__name__
+            owner = next(base.__name__ for base in kind.__mro__ if name in base.__annotations__)
             default = "" if field.default is PydanticUndefined else _shown(field.default)
             yield variable_name((*above, name)), default, comments.get(owner, {}).get(name, "")
 
@@ -109,7 +119,32 @@ def _names(item: ast.stmt) -> list[str]:
     return [t.id for t in item.targets if isinstance(t, ast.Name)] if isinstance(item, ast.Assign) else []
 
 
-PAGES: Final = {"errors.md": errors_page, "settings.md": settings_page, "metrics.md": metrics_page}
+def features_page() -> str:
+    """Every feature that can be switched per tenant."""
+    meanings = _comments(ROOT / "services" / "edge" / "features.py")["Feature"]
+    rows = [
+        f"| `{feature}` | {'on' if feature in DEFAULT_FEATURES else 'off'} | {meanings[feature.name]} |"
+        for feature in Feature
+    ]
+    head = "| feature | by default | what it is |\n| --- | --- | --- |\n"
+    return (
+        f"# Features\n\n{_NOTE}A tenant's record switches them; a call that needs one that is off gets `AUTH_003`.\n\n"
+        f"{head}" + "\n".join(rows) + "\n"
+    )
+
+
+def openapi_page() -> str:
+    """The document that the inference service serves."""
+    return orjson.dumps(document(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+
+
+PAGES: Final = {
+    "errors.md": errors_page,
+    "features.md": features_page,
+    "settings.md": settings_page,
+    "metrics.md": metrics_page,
+    "openapi-inference.json": openapi_page,
+}
 
 
 def main() -> int:

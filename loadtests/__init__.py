@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Benchmarks and load tests: both sides in one run, ratios printed, raw samples kept under ``loadtests/results/``."""
+"""Benchmarks and load tests. What is compared runs in one run; what was measured is kept under ``loadtests/results/``."""

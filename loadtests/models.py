@@ -1,108 +1,107 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The benchmark's models: the ONNX file, one request, the peers that serve it, and the signed bundle of ours.
+"""The models of the benchmark and what is asked of them.
 
-``digits`` computes next to nothing, so it shows what a server adds. ``minilm`` computes for milliseconds, so it shows what is
-left to gain when the model is the work; it needs torch and the packages of ``deploy/locks/full.txt``.
+``mlp`` computes next to nothing, so it shows what a server adds. ``mobilenet`` has large requests and computes for
+milliseconds in convolutions, which gain from instances and not from batches. ``minilm`` has texts of mixed lengths, which
+gain from batches of like lengths.
 """
 
 from __future__ import annotations
 
+import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, TypeAlias
 
 import numpy as np
-from skl2onnx import to_onnx
-from sklearn.datasets import load_digits
-from sklearn.neural_network import MLPClassifier
+import onnxruntime as ort
 
-from artifacts.digest import digest_bytes
-from artifacts.keys.file import FileKeyProvider
-from artifacts.manifest import MANIFEST_NAME, SIGNATURE_NAME, FileEntry, Manifest
-from artifacts.signing.bundle import sign_manifest
 from core.tensors import Array
-from deploy.local.sentences import SENTENCES
-from runners.backends.onnx import OnnxCpuBackend
-from runners.interface import RunnerOptions
 
-_TOKENS: Final = 16  # of MiniLM's request
+Inputs: TypeAlias = Mapping[str, Array]
+
+LENGTHS: Final = (8, 128)  # tokens of MiniLM's shortest and longest text
+_TEXTS: Final = 64
+_RAGGED: Final = {  # texts of several lengths may share a batch; see runners.batching.options
+    "batching.ragged": json.dumps({"input_ids": 1, "attention_mask": 1}),
+    "batching.ragged_mask": "attention_mask",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """One model and what is asked of it."""
+    """One model and its requests."""
 
     name: str
     onnx: bytes
-    request: Mapping[str, Array]  # every input of one request, one row
+    requests: Sequence[Inputs]  # of one row each, taken in turn
     output: str  # the output asked for
-    peers: str  # module of the peers
-    peer_body: Mapping[str, Any]  # the same request as the peers take it
+    metadata: Mapping[str, str]  # recorded in the signed manifest
+
+    def expected(self) -> list[Array]:
+        """What onnxruntime answers to each request alone."""
+        session = ort.InferenceSession(self.onnx, providers=["CPUExecutionProvider"])
+        answers: list[Array] = [session.run([self.output], dict(request))[0] for request in self.requests]
+        return answers
 
 
-def digits() -> Subject:
-    """An MLP 64-256-256-10 trained on scikit-learn's digits; a request is one row."""
+def mlp() -> Subject:
+    """An MLP 64-256-256-10 trained on scikit-learn's digits; a request is one row of 64 floats."""
+    from skl2onnx import to_onnx
+    from sklearn.datasets import load_digits
+    from sklearn.neural_network import MLPClassifier
+    from threadpoolctl import threadpool_limits
+
     pixels, labels = load_digits(return_X_y=True)
     pixels = pixels.astype(np.float32)
-    model = MLPClassifier((256, 256), max_iter=60, random_state=0).fit(pixels, labels)
-    row = np.arange(64, dtype=np.float32)[None] % 17
+    with threadpool_limits(1):  # a small model: threads of linear algebra only wait for each other
+        model = MLPClassifier((256, 256), max_iter=60, random_state=0).fit(pixels, labels)
     return Subject(
-        name="digits",
+        name="mlp",
         onnx=to_onnx(model, pixels[:1], options={"zipmap": False}).SerializeToString(),
-        request={"X": row},
+        requests=[{"X": np.arange(64, dtype=np.float32)[None] % 17}],
         output="probabilities",
-        peers="loadtests.peers.digits_bentoml",
-        peer_body={"x": row.tolist()},
+        metadata={},
+    )
+
+
+def mobilenet() -> Subject:
+    """MobileNetV2 with synthetic weights; a request is one image of 602,112 bytes."""
+    from loadtests.mobilenet import SIDE, mobilenet_v2_onnx
+
+    image = np.random.default_rng(0).standard_normal((1, 3, SIDE, SIDE), dtype=np.float32)
+    return Subject(
+        name="mobilenet", onnx=mobilenet_v2_onnx(), requests=[{"images": image}], output="logits", metadata={}
     )
 
 
 def minilm() -> Subject:
-    """all-MiniLM-L6-v2; a request is one sentence of 16 tokens."""
+    """all-MiniLM-L6-v2; the requests are 64 texts of 8 to 128 tokens, evenly spread, in a shuffled order."""
     from deploy.local.minilm import OUTPUT, MiniLM
+    from deploy.local.sentences import SENTENCES
 
     model = MiniLM()
-    tokens = next(tokens for sentence in SENTENCES if (tokens := model.tokens([sentence]))["input_ids"].size == _TOKENS)
+    words = np.concatenate([model.tokens([sentence])["input_ids"][0, 1:-1] for sentence in SENTENCES])
+    begin, *_, end = model.tokens(["a"])["input_ids"][0]
+    lengths = np.random.default_rng(0).permutation(np.linspace(*LENGTHS, _TEXTS).round().astype(int))
+    requests = []
+    for index, length in enumerate(lengths):
+        text = np.take(words, np.arange(length - 2) + 7 * index, mode="wrap")
+        ids = np.concatenate([[begin], text, [end]])[None].astype(np.int64)
+        requests.append({"input_ids": ids, "attention_mask": np.ones_like(ids)})
     with tempfile.TemporaryDirectory(prefix="furoshiki-bench-") as folder:
         file = Path(folder) / "minilm.onnx"
         model.export(file)
-        onnx = file.read_bytes()
-    return Subject(
-        name="minilm",
-        onnx=onnx,
-        request=tokens,
-        output=OUTPUT,
-        peers="loadtests.peers.minilm_bentoml",
-        peer_body={"input_ids": tokens["input_ids"].tolist()},
-    )
+        return Subject(name="minilm", onnx=file.read_bytes(), requests=requests, output=OUTPUT, metadata=_RAGGED)
 
 
-SUBJECTS: Final[Mapping[str, Callable[[], Subject]]] = {"digits": digits, "minilm": minilm}
+_SUBJECTS: Final[Mapping[str, Callable[[], Subject]]] = {"mlp": mlp, "mobilenet": mobilenet, "minilm": minilm}
 
 
-def signed_bundle(subject: Subject, folder: Path, keys: Path) -> Path:
-    """Writes the model as version 1 of ``bench/<name>``, signed with a new key under ``keys``."""
-    model = subject.onnx
-    runner = OnnxCpuBackend().load({"model.onnx": model}, options=RunnerOptions())
-    manifest = Manifest(
-        kind="model",
-        tenant="bench",
-        model=subject.name,
-        version=1,
-        variant="onnx-fp32/cpu",
-        format="onnx",
-        files=(FileEntry(path="model.onnx", size=len(model), digest=digest_bytes(model)),),
-        signature=runner.signature,
-        parent=None,
-        producer="furoshiki bench",
-        created_at=datetime.now(UTC),
-        expires_at=None,
-        metadata={},
-    )
-    folder.mkdir(parents=True)
-    (folder / "model.onnx").write_bytes(model)
-    (folder / MANIFEST_NAME).write_bytes(manifest.to_bytes())
-    (folder / SIGNATURE_NAME).write_bytes(sign_manifest(manifest, FileKeyProvider(keys).signer("bench")))
-    return folder
+@cache
+def subject(name: str) -> Subject:
+    """A model by name, made once per process: ``mlp``, ``mobilenet`` or ``minilm``."""
+    return _SUBJECTS[name]()

@@ -21,12 +21,13 @@ from registry_api.models.uploads import endpoints as uploads_endpoints
 from registry_api.promotion import endpoints as promotion_endpoints
 from registry_api.settings import HttpSettings, LimitSettings
 from registry_api.tenancy import endpoints as tenancy_endpoints
+from registry_api.tunings import endpoints as tunings_endpoints
 
 PREFIX: Final = "/api/v1"
 VERSION: Final = "0.1.0"
 
 _DESCRIPTION: Final = """
-Tenants, API keys, models and their immutable signed versions, stages, jobs, Bento builds and deployments.
+Tenants, API keys, models and their immutable signed versions, stages, jobs, tunings, Bento builds and deployments.
 
 Every error has the body `{"error": {code, message, retryable, request_id, details}}`; codes are stable.
 Lists are paged: pass `next_cursor` as `cursor`. Times are RFC 3339 in UTC. Another tenant's resource is 404.
@@ -37,6 +38,7 @@ _ROUTERS: Final = (
     uploads_endpoints.router,
     promotion_endpoints.router,
     jobs_endpoints.router,
+    tunings_endpoints.router,
     builds_endpoints.router,
     deployments_endpoints.router,
 )
@@ -79,4 +81,4 @@ def create_app(services: Services, limits: LimitSettings, http: HttpSettings, cl
 
 
 def _operation_id(route: APIRoute) -> str:
-    return route.name
+    return str(route.name)

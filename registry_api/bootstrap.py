@@ -41,6 +41,7 @@ from registry_api.settings import Settings
 from registry_api.storage.blobs import StoredBlobs
 from registry_api.tenancy.authenticator import KeyAuthenticator
 from registry_api.tenancy.service import KeyService, TenantService
+from registry_api.tunings.service import TuningService
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +147,7 @@ def _add_work(services: Services, platform: Platform) -> None:
     builds = BuildService(db, platform.store, clock, services.get(ModelService), jobs)
     folder = settings.deployments_dir
     services.add(JobService, jobs)
+    services.add(TuningService, TuningService(db, clock, services.get(ModelService), jobs))
     services.add(BuildService, builds)
     services.add(DeploymentService, DeploymentService(db, clock, builds=builds, jobs=jobs, folder=folder))
 

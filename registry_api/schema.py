@@ -13,6 +13,7 @@ from registry_api.models import tables as models
 from registry_api.models.uploads import tables as uploads
 from registry_api.promotion import tables as promotion
 from registry_api.tenancy import tables as tenancy
+from registry_api.tunings import tables as tunings
 
-TABLES: Final = (jobs, tenancy, models, uploads, promotion, builds, deployments)
+TABLES: Final = (jobs, tenancy, models, uploads, promotion, tunings, builds, deployments)
 METADATA: Final = Base.metadata

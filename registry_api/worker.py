@@ -36,6 +36,8 @@ from registry_api.jobs.worker import Worker
 from registry_api.settings import Settings
 from registry_api.tenancy.authenticator import KeyAuthenticator
 from registry_api.tenancy.service import KeyService
+from registry_api.tunings.child import MeasureLimits
+from registry_api.tunings.handler import TuneHandler, TuneOptions
 from registry_api.worker_settings import WorkerSettings
 
 _ANY_ADDRESS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, never bound
@@ -123,7 +125,15 @@ def _handlers(platform: Platform, own: WorkerSettings, target: ProcessTarget) ->
         host=socket.gethostname(),
         timeout=own.deployments.timeout_seconds,
     )
-    return _build_handler(platform, own), deploying, stopping
+    return _build_handler(platform, own), _tune_handler(platform, own), deploying, stopping
+
+
+def _tune_handler(platform: Platform, own: WorkerSettings) -> TuneHandler:
+    limits = MeasureLimits(budget_seconds=own.tunings.budget_seconds, memory_bytes=own.tunings.memory_bytes)
+    options = TuneOptions(
+        scratch=platform.settings.scratch_dir / "tunings", limits=limits, timeout_seconds=own.tunings.timeout_seconds
+    )
+    return TuneHandler(platform.db, platform.store, platform.keys, platform.clock, options=options)
 
 
 def _build_handler(platform: Platform, own: WorkerSettings) -> BuildHandler:

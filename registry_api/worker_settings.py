@@ -22,7 +22,15 @@ class WorkSettings(Section):
 class BuildSettings(Section):
     """Build jobs: ``FUROSHIKI_BUILDS__*``."""
 
-    timeout_seconds: PositiveFloat = 1800.0
+    timeout_seconds: PositiveFloat = 1800.0  # of a whole job
+    memory_bytes: PositiveInt = 8 * GIB  # address space of the child process
+
+
+class TuningSettings(Section):
+    """Tune jobs: ``FUROSHIKI_TUNINGS__*``."""
+
+    timeout_seconds: PositiveFloat = 600.0  # of a whole job, waiting for another tuning of this machine included
+    budget_seconds: PositiveFloat = 60.0  # of all measurements together
     memory_bytes: PositiveInt = 8 * GIB  # address space of the child process
 
 
@@ -41,4 +49,5 @@ class WorkerSettings(CoreSettings):
 
     worker: WorkSettings = WorkSettings()
     builds: BuildSettings = BuildSettings()
+    tunings: TuningSettings = TuningSettings()
     deployments: DeploymentSettings = DeploymentSettings()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m runners inspect PATH``: prints a model's signature as one JSON line.
+"""``python -m runners inspect PATH``: prints a model's signature as one JSON line. ``tune SPEC``: :mod:`runners.tuning.job`.
 
 PATH is the model file, or a folder that holds it with its weight files. The registry starts this as a child with limits, so
 that a hostile file meets a short-lived process. Exit codes: 0 with ``{"inputs", "outputs", "precision"}``; 3 with
@@ -61,20 +61,38 @@ def _read(path: Path) -> dict[str, bytes]:
     return {found.relative_to(root).as_posix(): found.read_bytes() for found in paths}
 
 
+def _inspect(path: Path) -> int:
+    """Prints the description of a model."""
+    channel = os.dup(1)
+    os.dup2(2, 1)  # whatever a runtime prints is talk; only the answer goes to stdout
+    code, answer = inspect(path)
+    with os.fdopen(channel, "wb") as stdout:
+        stdout.write(orjson.dumps(answer) + b"\n")
+    return code
+
+
+def _tune(path: Path) -> int:
+    """Measures; imported here only, so that an inspection starts as fast as it can."""
+    from runners.tuning.job import run
+
+    return run(path)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m runners")
     commands = parser.add_subparsers(required=True)
-    command = commands.add_parser("inspect", help="print the inputs and outputs of a model file")
-    command.add_argument("path", type=Path)
-    path = parser.parse_args().path
-    channel = os.dup(1)
-    os.dup2(2, 1)  # whatever a runtime prints is talk; only the answer goes to stdout
+    for name, work, purpose in (
+        ("inspect", _inspect, "print the inputs and outputs of a model file"),
+        ("tune", _tune, "measure the bundle that a spec file names"),
+    ):
+        command = commands.add_parser(name, help=purpose)
+        command.add_argument("path", type=Path)
+        command.set_defaults(work=work)
+    asked = parser.parse_args()
     try:
-        code, answer = inspect(path)
+        code: int = asked.work(asked.path)
     except OSError as error:
-        parser.error(f"{path} cannot be read: {error.strerror}")
-    with os.fdopen(channel, "wb") as stdout:
-        stdout.write(orjson.dumps(answer) + b"\n")
+        parser.error(f"{asked.path} cannot be read: {error.strerror}")
     return code
 
 

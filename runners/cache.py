@@ -39,6 +39,10 @@ class LoadedModel:
     output_dtypes: Mapping[str, DType]
     leases: int = field(default=0)
     evicted: bool = field(default=False)
+    label: str = field(init=False)  # for messages
+
+    def __post_init__(self) -> None:
+        self.label = f"{self.model}@{self.version}"
 
 
 class ModelCache:
@@ -60,6 +64,11 @@ class ModelCache:
     def models(self) -> list[LoadedModel]:
         """The loaded models, least recently used first."""
         return list(self._models.values())
+
+    @property
+    def loading(self) -> frozenset[CacheKey]:
+        """What is being loaded."""
+        return frozenset(self._loading)
 
     @property
     def size(self) -> int:
@@ -92,6 +101,14 @@ class ModelCache:
             model = self._models.get(key)
         model.leases += 1
         self._models.move_to_end(key)
+        return model
+
+    def lease(self, key: CacheKey) -> LoadedModel | None:
+        """Leases a model that is loaded; None if it is not. Each lease wants one ``release``."""
+        model = self._models.get(key)
+        if model is not None:
+            model.leases += 1
+            self._models.move_to_end(key)
         return model
 
     def release(self, model: LoadedModel) -> None:

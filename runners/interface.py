@@ -87,7 +87,14 @@ class Backend(Protocol):
     """One runtime on one device class: makes runners from verified files."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name of its runners."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Of the runtime behind it."""
+        ...
 
     @property
     def formats(self) -> frozenset[str]:

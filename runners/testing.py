@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from core.errors import ErrorCode, OperatorError, TensorError, Unavailable
-from core.tensors import ANY, Array, DType, Signature, TensorSpec
+from core.inference import InferenceRequest
+from core.tensors import ANY, Array, DType, Signature, TensorSpec, dtype_from_numpy
 from runners.interface import Runner, StopSignal
 
 POISON = -666.0  # a value FakeRunner fails on
@@ -116,3 +117,25 @@ class RunnerContract(ABC):
         with pytest.raises(Unavailable) as caught:
             runner.run({"x": np.zeros((1, 4), dtype=np.float32)})
         assert caught.value.code is ErrorCode.MODEL_NOT_READY
+
+
+def request_of(
+    inputs: Mapping[str, Array],
+    *,
+    tenant: str = "acme",
+    deadline: float | None = None,
+    priority: int = 0,
+    outputs: tuple[str, ...] | None = None,
+) -> InferenceRequest:
+    """A decoded request of these tensors, as an edge would hand it on."""
+    return InferenceRequest(
+        tenant=tenant,
+        model="model",
+        version=None,
+        request_id="test",
+        inputs=inputs,
+        dtypes={name: dtype_from_numpy(array.dtype) for name, array in inputs.items()},
+        outputs=outputs,
+        deadline=deadline,
+        priority=priority,
+    )

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import io
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
+from uvicorn import Config, Server
 
 from core.clock import Clock, SystemClock
 from runners.batching.policy import BatchLimits
@@ -15,14 +17,18 @@ from runners.cache import LoadedModel
 from runners.handle import EmbeddedHandle
 from runners.interface import Runner, RunnerOptions
 from services.dataplane.catalog.bundle import BundleCatalog
+from services.dataplane.gate import Gate
 from services.dataplane.infer import DataPlane
 from services.edge.access_log import AccessLog
 from services.edge.auth import Authenticator, OpenAuth
 from services.edge.http import Receive, Scope, Send
 from services.edge.limits import EdgeLimits
-from services.inference.app import InferenceApp, Parts
+from services.front.shared import STATE, Front
+from services.inference.app import InferenceApp, Parts, service_of
 from services.rest_v1.routes import RestV1
+from services.rest_v2.codec import NO_REGIONS
 from services.rest_v2.routes import RestV2
+from services.shared_memory.regions import Regions
 
 TENANT, MODEL, VERSION = "acme", "fake", "3"
 DIGEST = "sha256:" + "ab" * 32
@@ -55,6 +61,35 @@ def loaded(runner: Runner, *, tenant: str = TENANT, model: str = MODEL, version:
     )
 
 
+def parts(
+    runner: Runner,
+    *,
+    authenticator: Authenticator | None = None,
+    limits: EdgeLimits | None = None,
+    clock: Clock | None = None,
+    log: io.BytesIO | None = None,
+    metrics_open: bool = False,
+    regions: Regions = NO_REGIONS,
+    control: bool = False,
+) -> Parts:
+    """The parts of a service that has ``runner`` as model ``fake`` version 3 of tenant ``acme``."""
+
+    async def reload() -> LoadedModel:
+        return loaded(runner)
+
+    plane = DataPlane(BundleCatalog(loaded(runner), reload=reload), Gate(), control=control)
+    bounds = limits or EdgeLimits()
+    return Parts(
+        plane=plane,
+        authenticator=authenticator or OpenAuth(TENANT),
+        edges=(RestV2(plane, limits=bounds, version="0", regions=regions), RestV1(plane, limits=bounds)),
+        access_log=AccessLog(clock=clock or SystemClock(), stream=log or io.BytesIO()),
+        limits=bounds,
+        regions=regions,
+        metrics_open=metrics_open,
+    )
+
+
 @asynccontextmanager
 async def serving(
     runner: Runner,
@@ -65,23 +100,56 @@ async def serving(
     log: io.BytesIO | None = None,
     metrics_open: bool = False,
     peer: str = "127.0.0.1",
+    regions: Regions = NO_REGIONS,
+    control: bool = False,
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """Serves ``runner`` as model ``fake`` version 3 of tenant ``acme`` and yields a client of it."""
-    plane = DataPlane(BundleCatalog(loaded(runner)))
-    bounds = limits or EdgeLimits()
-    access_log = AccessLog(clock=clock or SystemClock(), stream=log or io.BytesIO())
-    parts = Parts(
-        plane=plane,
-        authenticator=authenticator or OpenAuth(TENANT),
-        edges=(RestV2(plane, limits=bounds, version="0"), RestV1(plane, limits=bounds)),
-        access_log=access_log,
-        limits=bounds,
+    """Serves the :func:`parts` of ``runner`` in this process and yields a client."""
+    made = parts(
+        runner,
+        authenticator=authenticator,
+        limits=limits,
+        clock=clock,
+        log=log,
         metrics_open=metrics_open,
+        regions=regions,
+        control=control,
     )
-    transport = httpx.ASGITransport(app=InferenceApp(inner_app, parts), raise_app_exceptions=True, client=(peer, 1))
+    async with client_of(made, peer=peer) as client:
+        yield client
+
+
+@asynccontextmanager
+async def client_of(made: Parts, *, peer: str = "127.0.0.1") -> AsyncIterator[httpx.AsyncClient]:
+    """Serves parts in this process, yields a client, and closes them."""
+    transport = httpx.ASGITransport(app=InferenceApp(inner_app, made), raise_app_exceptions=True, client=(peer, 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         try:
             yield client
         finally:
-            await plane.close()
-            access_log.flush()
+            await made.plane.close()
+            made.access_log.flush()
+
+
+@asynccontextmanager
+async def listening(made: Parts, *, keep_alive_s: float = 5) -> AsyncIterator[int]:
+    """Serves parts on a loopback port, with the protocol a worker uses, and yields the port."""
+    config = Config(
+        InferenceApp(inner_app, made),
+        http="services.front.protocol:FrontProtocol",
+        log_config=None,
+        server_header=False,
+        timeout_keep_alive=keep_alive_s,  # type: ignore[arg-type]  # parts of a second work as well
+        timeout_graceful_shutdown=1,
+    )
+    config.load()
+    server = Server(config)
+    server.lifespan = config.lifespan_class(config)
+    server.lifespan.state[STATE] = Front(service_of(made))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        await server.startup([listener])
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            await server.shutdown([listener])
+            await made.plane.close()
+            made.access_log.flush()

@@ -104,18 +104,22 @@ def encode_envelope(envelope: Envelope) -> bytes:
     )
 
 
-def decode_envelope(data: bytes) -> Envelope:
-    """Reads ``model.sig`` without verifying anything.
+def decode_envelope(data: bytes, *, name: str = SIGNATURE_NAME) -> Envelope:
+    """Reads a signature file without verifying anything.
+
+    Args:
+        data: Its bytes.
+        name: What messages call it.
 
     Raises:
         SignatureError: ``SIGN_002``, naming the field that is malformed or of another type.
     """
     if len(data) > MAX_SIGNATURE_BYTES:
-        raise invalid_signature(SIGNATURE_NAME, f"{len(data)} bytes", f"at most {MAX_SIGNATURE_BYTES} bytes")
+        raise invalid_signature(name, f"{len(data)} bytes", f"at most {MAX_SIGNATURE_BYTES} bytes")
     try:
         bundle = _DECODER.decode(data)
     except (ValueError, RecursionError) as error:
-        raise invalid_signature(SIGNATURE_NAME, f"malformed ({error})", "a Sigstore bundle v0.3 with one key") from None
+        raise invalid_signature(name, f"malformed ({error})", "a Sigstore bundle v0.3 with one key") from None
     body = bundle.dsse_envelope
     if bundle.media_type != MEDIA_TYPE:
         raise invalid_signature("mediaType", bundle.media_type, MEDIA_TYPE)
@@ -130,7 +134,7 @@ def decode_envelope(data: bytes) -> Envelope:
         hint=bundle.verification_material.public_key.hint,
     )
     if encode_envelope(envelope) != data:
-        raise invalid_signature(SIGNATURE_NAME, "another encoding of the same content", "canonical JSON (RFC 8785)")
+        raise invalid_signature(name, "another encoding of the same content", "canonical JSON (RFC 8785)")
     return envelope
 
 

@@ -90,6 +90,23 @@ class BundleVerifier:
         """
         return self._authenticate(manifest_bytes, signature_bytes, subject)[0]
 
+    def verify_envelope(self, data: bytes, *, name: str = SIGNATURE_NAME) -> Envelope:
+        """Makes the checks of a signature alone (steps 1 to 3, but not what it covers): for signed documents beside a bundle.
+
+        Args:
+            data: The signature file.
+            name: What messages call it.
+
+        Returns:
+            The envelope; what its payload says is for the caller to check.
+
+        Raises:
+            SignatureError: A ``SIGN_*`` code; the message names the field.
+        """
+        envelope = decode_envelope(data, name=name)
+        self._check_signature(envelope)
+        return envelope
+
     def _verify(self, source: BundleSource, subject: Subject, *, retain: bool) -> VerifiedBundle:
         manifest_bytes = read_at_most(source, MANIFEST_NAME, MAX_MANIFEST_BYTES)
         try:
@@ -107,8 +124,7 @@ class BundleVerifier:
         )
 
     def _authenticate(self, manifest_bytes: bytes, signature_bytes: bytes, subject: Subject) -> tuple[Manifest, str]:
-        envelope = decode_envelope(signature_bytes)
-        self._check_signature(envelope)
+        envelope = self.verify_envelope(signature_bytes)
         check_covers(envelope.payload, manifest_bytes)
         manifest = Manifest.from_bytes(manifest_bytes)
         check_statement(envelope.payload, manifest)

@@ -10,13 +10,15 @@ crash. Use from one thread.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Callable
 from typing import Final
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 FLUSH_INTERVAL_S: Final = 0.5
 
 _gathered: Final[set[Tally | Bins]] = set()
+_levels: Final[set[Level]] = set()
 
 
 class Tally:
@@ -71,7 +73,34 @@ class Bins:
                 bucket.inc(count)
 
 
+class Level:
+    """One labelled gauge that is read when everything is flushed, so that a change of its value costs nothing.
+
+    Args:
+        gauge: The metric.
+        read: Tells its value at that moment.
+    """
+
+    __slots__ = ("_gauge", "_read")
+
+    def __init__(self, gauge: Gauge, read: Callable[[], float]) -> None:
+        self._gauge = gauge
+        self._read = read
+        _levels.add(self)
+
+    def flush(self) -> None:
+        """Moves the value into the metric."""
+        self._gauge.set(self._read())
+
+    def close(self) -> None:
+        """Leaves the metric at 0. May be called twice."""
+        _levels.discard(self)
+        self._gauge.set(0)
+
+
 def flush() -> None:
     """Moves everything gathered into its metric."""
+    for level in _levels:
+        level.flush()
     while _gathered:
         _gathered.pop().flush()

@@ -28,6 +28,13 @@ QUEUE_SECONDS: Final = Histogram(
 )
 BATCH_ROWS: Final = Histogram("furoshiki_batch_rows", "Rows executed together.", ("model",), buckets=_ROWS)
 BATCH_SECONDS: Final = Histogram("furoshiki_batch_seconds", "Time the runner took.", ("model",), buckets=_LATENCY)
+QUEUE_ROWS: Final = Gauge("furoshiki_queue_rows", "Rows waiting for a batch.", ("model",), multiprocess_mode="livesum")
+EXECUTIONS: Final = Gauge(
+    "furoshiki_executions_running", "Batches being executed.", ("model",), multiprocess_mode="livesum"
+)
+PADDING: Final = Counter(
+    "furoshiki_batch_padding_elements", "Padded positions executed to make lengths equal.", ("model",)
+)
 MODEL_LOADS: Final = Counter("furoshiki_model_loads", "Attempts to load a model.", ("tenant", "model", "code"))
 MODEL_LOAD_SECONDS: Final = Histogram(
     "furoshiki_model_load_seconds",
@@ -42,6 +49,14 @@ MODEL_INFO: Final = Gauge(
     multiprocess_mode="livemax",
 )
 CACHE_BYTES: Final = Gauge("furoshiki_model_cache_bytes", "Bytes of loaded models.", multiprocess_mode="livesum")
+QUOTA_REFUSED: Final = Counter(
+    "furoshiki_quota_refused", "Requests beyond a limit of their tenant.", ("tenant", "reason")
+)
+QUOTA_SHARED: Final = Gauge(
+    "furoshiki_quota_shared",
+    "1 while the processes share the tenants' limits through Redis, 0 while each keeps to its share.",
+    multiprocess_mode="livemin",
+)
 REGISTRY_REQUESTS: Final = Counter(
     "furoshiki_registry_requests", "Registry API requests answered.", ("method", "route", "status")
 )

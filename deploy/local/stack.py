@@ -44,14 +44,23 @@ class LocalStack:
         home: State: database, blobs, keys, builds, deployments, logs.
         registry_port: Loopback port of the registry.
         inference_port: Loopback port of the inference service; None starts none.
+        inference_settings: More settings of the inference service, as environment variables.
     """
 
-    def __init__(self, home: Path, *, registry_port: int, inference_port: int | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        registry_port: int,
+        inference_port: int | None = None,
+        inference_settings: Mapping[str, str] | None = None,
+    ) -> None:
         self.home = home.resolve()
         self.registry_url = f"http://127.0.0.1:{registry_port}"
         self.inference_url = None if inference_port is None else f"http://127.0.0.1:{inference_port}"
         self._registry_port = registry_port
         self._inference_port = inference_port
+        self._settings = dict(inference_settings or {})
         self._children: list[tuple[str, subprocess.Popen[bytes]]] = []
 
     @property
@@ -67,6 +76,10 @@ class LocalStack:
     def log(self, name: str) -> Path:
         """Where a child's output goes."""
         return self.home / "logs" / f"{name}.log"
+
+    def pid(self, name: str) -> int:
+        """The process id of a running child: ``registry``, ``worker`` or ``inference``."""
+        return next(process.pid for child, process in self._children if child == name)
 
     def start(self, tell: Callable[[str], None]) -> None:
         """Starts everything and returns when it answers.
@@ -108,6 +121,7 @@ class LocalStack:
             "FUROSHIKI_REGISTRY__URL": self.registry_url,
             "FUROSHIKI_REGISTRY__API_KEY_FILE": str(self.home / "service.key"),
             "FUROSHIKI_TRUST__DIR": str(self.home / "keys" / "trust"),
+            **self._settings,
         }
 
     def _spawn(self, name: str, command: Sequence[str], extra: Mapping[str, str]) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``make up``: registry, worker and inference in the foreground, state kept under ``.furoshiki/``.
 
-``FUROSHIKI_HOME``, ``UP_REGISTRY_PORT`` and ``UP_INFERENCE_PORT`` change where and on which loopback ports.
+``FUROSHIKI_HOME``, ``UP_REGISTRY_PORT``, ``UP_INFERENCE_PORT`` and ``UP_GRPC_PORT`` change where and on which loopback ports.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from deploy.local.stack import LocalStack, NotStarted
 
 _WELCOME = """
 Registry    {registry}   (API description: {registry}/api/v1/docs)
-Inference   {inference}   (Open Inference Protocol: {inference}/v2)
+Inference   {inference}   (Open Inference Protocol: {inference}/v2, gRPC: 127.0.0.1:{grpc})
 Admin key   {key}
 Logs        {logs}
 
@@ -27,10 +27,12 @@ Ctrl-C ends all three; deployments that were started keep running until `furo st
 
 
 def main() -> int:
+    grpc_port = os.environ.get("UP_GRPC_PORT", "3001")
     stack = LocalStack(
         Path(os.environ.get("FUROSHIKI_HOME", ".furoshiki")),
         registry_port=int(os.environ.get("UP_REGISTRY_PORT", "8800")),
         inference_port=int(os.environ.get("UP_INFERENCE_PORT", "3000")),
+        inference_settings={"FUROSHIKI_GRPC__PORT": grpc_port},
     )
     signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -39,6 +41,7 @@ def main() -> int:
             _WELCOME.format(
                 registry=stack.registry_url,
                 inference=stack.inference_url,
+                grpc=grpc_port,
                 key=stack.home / "admin.key",
                 logs=stack.home / "logs",
             ),

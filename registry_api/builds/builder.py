@@ -13,18 +13,20 @@ from typing import Final
 
 from artifacts.keys.interface import KeyProvider
 from artifacts.manifest import FileEntry, Manifest
-from artifacts.signing.verifier import BundleVerifier
+from artifacts.signing.verifier import BundleVerifier, VerifiedBundle
 from artifacts.stores.interface import BlobStore
+from artifacts.tuning import TUNING_NAME, verify_tuning
 from core.clock import Clock
 from core.errors import ErrorCode, JobError, SignatureError
 from registry_api.builds.archive import entries
-from registry_api.builds.bundle import fetch_bundle
 from registry_api.builds.context import INSTALLATION, Blueprint
 from registry_api.builds.spec import BuildSpec
-from registry_api.builds.values import Source, bento_name, bento_version
+from registry_api.builds.values import bento_name, bento_version
 from registry_api.builds.wheel import WheelCache
 from registry_api.jobs.interface import JobTask
 from registry_api.jobs.process import plain_environment, run_child
+from registry_api.models.bundle import fetch_bundle
+from registry_api.models.source import Source
 
 MODEL_FOLDER: Final = "src/model"  # of a built Bento
 _SHOWN_LINES: Final = 8
@@ -69,8 +71,14 @@ class BentoBuilder:
         self._wheels = wheels
         self._options = options
 
-    async def build(self, source: Source, scratch: Path, task: JobTask) -> Packed:
+    async def build(self, source: Source, scratch: Path, task: JobTask, *, tuning: bytes | None = None) -> Packed:
         """Fetches, verifies, stages and builds below ``scratch``.
+
+        Args:
+            source: The variant.
+            scratch: A private folder.
+            task: Told how it goes.
+            tuning: The variant's ``tuning.json``, which goes in if it verifies; None: it was not tuned.
 
         Raises:
             SignatureError: A ``SIGN_*`` code: the variant does not verify, or the Bento does not hold what was verified.
@@ -79,12 +87,15 @@ class BentoBuilder:
         policy = await asyncio.to_thread(self._keys.policy, source.tenant)
         context = scratch / "context"
         task.progress(0.05, "verifying the model")
-        bundle = await fetch_bundle(self._store, BundleVerifier(policy, self._clock), source, context / "model")
+        verifier = BundleVerifier(policy, self._clock)
+        bundle = await fetch_bundle(self._store, verifier, source, context / "model")
         task.log(f"verified {source.ref} {source.variant} {bundle.digest}, signed by {bundle.key_id}")
         task.progress(0.2, "staging the build context")
         wheel = await self._wheels.wheel(task)
         blueprint = self._options.blueprint
         await asyncio.to_thread(blueprint.stage, context, tenant=source.tenant, trust=policy.to_bytes(), wheel=wheel)
+        if tuning is not None:
+            _add_tuning(context, tuning, bundle, verifier, task)
         spec = self._spec(source, context, scratch / "bento.tar")
         task.progress(0.3, f"building {spec.tag}")
         await self._run_bentoml(spec, scratch, task)
@@ -133,6 +144,17 @@ class BentoBuilder:
             raise JobError(
                 ErrorCode.JOB_FAILED, f"bentoml build of {spec.tag} ended with status {status}: " + " | ".join(last)
             )
+
+
+def _add_tuning(context: Path, tuning: bytes, bundle: VerifiedBundle, verifier: BundleVerifier, task: JobTask) -> None:
+    """A tuning that does not verify any more, such as one signed by a key revoked since, is left out: it is advice."""
+    try:
+        verify_tuning(tuning, digest=bundle.digest, verifier=verifier)
+    except SignatureError as error:
+        task.log(f"left out the tuning: {error}")
+        return
+    (context / TUNING_NAME).write_bytes(tuning)
+    task.log("added the tuning")
 
 
 def check_holds(files: Iterable[FileEntry], bundle: Manifest) -> None:

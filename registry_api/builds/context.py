@@ -3,6 +3,7 @@
 
 core/ artifacts/ runners/ services/   code, copied from the running installation
 model/                                the bundle: manifest.json, model.sig, files
+tuning.json                           how the model runs fastest, if it was measured
 trust/<tenant>.json                   whose signatures count; the deployer may point at a fresher copy
 wheels/                               our SDK, as a wheel
 requirements.txt                      deploy/locks/serving.txt and the wheel
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 import core
+from artifacts.tuning import TUNING_NAME
 
 INSTALLATION: Final = Path(core.__file__).resolve().parents[1]
 CODE: Final = ("core", "artifacts", "runners", "services")
@@ -37,10 +39,10 @@ class Blueprint:
     @property
     def include(self) -> tuple[str, ...]:
         """Patterns of everything that goes into the Bento."""
-        return tuple(f"/{folder}/**" for folder in (*self.code, *_FOLDERS))
+        return (*(f"/{folder}/**" for folder in (*self.code, *_FOLDERS)), f"/{TUNING_NAME}")
 
     def stage(self, context: Path, *, tenant: str, trust: bytes, wheel: Path | None) -> None:
-        """Writes everything but ``model/`` into ``context``.
+        """Writes everything but ``model/`` and ``tuning.json`` into ``context``.
 
         Raises:
             OSError: A file is missing or cannot be written.

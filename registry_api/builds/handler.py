@@ -26,11 +26,13 @@ from core.errors import ErrorCode, StoreError
 from registry_api.builds.builder import BentoBuilder, BuildOptions, Packed
 from registry_api.builds.repository import BuildRepository
 from registry_api.builds.service import raise_no_build
-from registry_api.builds.transfer import upload, upload_bytes
-from registry_api.builds.values import Bento, Source, bento_name, bento_version
+from registry_api.builds.values import Bento, bento_name, bento_version
 from registry_api.db.session import Database, Session
 from registry_api.jobs.interface import Apply, Fault, Job, JobKind, JobTask, Outcome
+from registry_api.models.source import Source
+from registry_api.models.transfer import upload, upload_bytes
 from registry_api.tenancy.repository import lock_tenant
+from registry_api.tunings.repository import TuningRepository
 
 PRODUCER: Final = "furoshiki-registry"
 
@@ -74,9 +76,9 @@ class BuildHandler:
     async def run(self, task: JobTask) -> Outcome:
         """Makes, signs and stores the Bento."""
         build_id = str(task.job.spec["build"])
-        source = await self._source(task.job.tenant, build_id)
+        source, tuning = await self._source(task.job.tenant, build_id)
         with self._scratch(task.job) as scratch:
-            packed = await self._builder.build(source, scratch, task)
+            packed = await self._builder.build(source, scratch, task, tuning=tuning)
             task.progress(0.8, "signing the Bento")
             bento = await self._sign_and_store(source, packed, task)
 
@@ -93,12 +95,13 @@ class BuildHandler:
         await asyncio.to_thread(self._sweep, job)
         return None
 
-    async def _source(self, tenant: str, build_id: str) -> Source:
+    async def _source(self, tenant: str, build_id: str) -> tuple[Source, bytes | None]:
+        """The variant, and its newest tuning."""
         async with self._db.read() as session:
             build = await BuildRepository(session, tenant).get(build_id)
-        if build is None:
-            raise_no_build(build_id)
-        return build.source
+            if build is None:
+                raise_no_build(build_id)
+            return build.source, await TuningRepository(session, tenant).newest(build.source.digest)
 
     async def _sign_and_store(self, source: Source, packed: Packed, task: JobTask) -> Bento:
         manifest = Manifest(

@@ -9,11 +9,12 @@ from uuid import uuid4
 from sqlalchemy import Select, select, update
 
 from registry_api.builds.tables import BuildRow
-from registry_api.builds.values import Bento, Build, Source, state_of
+from registry_api.builds.values import Bento, Build, state_of
 from registry_api.db.session import Session
 from registry_api.jobs.interface import Job
 from registry_api.jobs.repository import to_job
 from registry_api.jobs.tables import JobRow
+from registry_api.models.source import Source
 
 
 def new_id() -> str:

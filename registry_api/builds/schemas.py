@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from pydantic import Field
 
 from registry_api.builds.values import Build, BuildState
-from registry_api.http.fields import Incoming, Name, Outgoing, Timestamp, VersionNumber
+from registry_api.http.fields import Incoming, Name, Outgoing, Timestamp, Variant, VersionNumber
 from registry_api.jobs.schemas import FaultOut
 
 
@@ -17,9 +15,7 @@ class BuildIn(Incoming):
 
     model: Name
     version: VersionNumber | None = Field(default=None, description="Left out: the one in PRODUCTION, else the newest.")
-    variant: Annotated[str, Field(pattern=r"^[a-z0-9._-]+/[a-z0-9._-]+$", max_length=100)] | None = Field(
-        default=None, description="Left out: the one that was uploaded.", examples=["onnx-fp32/cpu"]
-    )
+    variant: Variant | None = Field(default=None, description="Left out: the one that was uploaded.")
 
 
 class BuildOut(Outgoing):

@@ -12,15 +12,15 @@ from artifacts.manifest import MAX_MANIFEST_BYTES
 from artifacts.signing.bundle import MAX_SIGNATURE_BYTES
 from artifacts.stores.interface import BlobStore
 from core.clock import Clock
-from core.errors import Conflict, ErrorCode, ModelError, NotFound, StoreError
+from core.errors import Conflict, ErrorCode, NotFound, StoreError
 from registry_api.builds.repository import BuildRepository, new_id
-from registry_api.builds.values import Bento, Build, Source
+from registry_api.builds.values import Bento, Build
 from registry_api.db.session import Database
 from registry_api.http.pagination import Listing, PageRequest, listing
 from registry_api.jobs.interface import JobKind, NewJob
 from registry_api.jobs.service import JobService
 from registry_api.models.service import ModelService
-from registry_api.models.values import Version
+from registry_api.models.source import source_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class BuildService:
             ModelError: ``MODEL_001`` if there is no such version or variant.
             Overloaded: ``QUOTA_001`` if the tenant has too many jobs that have not ended.
         """
-        source = _source(await self._models.resolve(tenant, model, version), variant)
+        source = source_of(await self._models.resolve(tenant, model, version), variant)
         build_id = new_id()
         async with self._db.write() as session:
             job = await self._jobs.enqueue(session, NewJob(tenant=tenant, kind=JobKind.BUILD, spec={"build": build_id}))
@@ -134,23 +134,3 @@ def raise_no_build(build_id: str) -> NoReturn:
         NotFound: ``BUILD_001``.
     """
     raise NotFound(ErrorCode.BUILD_NOT_FOUND, f"There is no build {build_id[:64]!r}.", details={"build": build_id[:64]})
-
-
-def _source(version: Version, name: str | None) -> Source:
-    variant = version.variant(name)
-    if variant is None:
-        known = ", ".join(repr(each.name) for each in version.variants)
-        raise ModelError(
-            ErrorCode.MODEL_NOT_FOUND,
-            f"Version '{version.tenant}/{version.model}@{version.version}' has no variant {(name or '')[:100]!r}; "
-            f"it has {known}.",
-        )
-    return Source(
-        tenant=version.tenant,
-        model=version.model,
-        version=version.version,
-        variant=variant.name,
-        format=variant.format,
-        digest=variant.digest,
-        signature_digest=variant.signature_digest,
-    )

@@ -12,9 +12,9 @@ from artifacts.signing.bundle import sign_manifest
 from artifacts.stores.interface import BlobStore
 from core.clock import Clock
 from core.tensors import Signature
-from registry_api.builds.transfer import upload_bytes
 from registry_api.db.session import Database
 from registry_api.models.repository import ModelRepository, VersionRepository
+from registry_api.models.transfer import upload_bytes
 from registry_api.models.values import Model, Stage, Variant, Version
 from registry_api.tenancy.repository import TenantRepository
 from registry_api.tenancy.values import Tenant

@@ -11,9 +11,9 @@ from enum import StrEnum
 from typing import Final
 
 from artifacts.digest import Digest
-from core.refs import ModelRef
 from registry_api.jobs.interface import Fault
 from registry_api.jobs.states import JobState
+from registry_api.models.source import Source
 
 _TAG_CHARS: Final = 63  # BentoML's limit for a name and for a version
 _TAG: Final = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
@@ -40,24 +40,6 @@ _OF_JOB: Final = {
 def state_of(job: JobState) -> BuildState:
     """The state of the build a job works for."""
     return _OF_JOB[job]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """The variant a Bento is made of."""
-
-    tenant: str
-    model: str
-    version: int
-    variant: str  # "<format>-<precision>/<device>"
-    format: str
-    digest: Digest  # of its manifest
-    signature_digest: Digest  # of the blob that holds its signature
-
-    @property
-    def ref(self) -> ModelRef:
-        """The version it is a form of."""
-        return ModelRef(tenant=self.tenant, model=self.model, version=self.version)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,8 +17,9 @@ from core.errors import ErrorCode, SignatureError
 from core.tensors import TensorSpec
 from registry_api.builds.archive import unpack
 from registry_api.builds.builder import MODEL_FOLDER
-from registry_api.builds.transfer import download
-from registry_api.builds.values import Bento, Source
+from registry_api.builds.values import Bento
+from registry_api.models.source import Source
+from registry_api.models.transfer import download
 
 _TAR_BYTES_PER_FILE: Final = 8192  # headers and padding of one member, generously
 _TAR_BYTES: Final = 1 << 20  # the end of a tar

@@ -10,12 +10,13 @@ from uuid import uuid4
 from sqlalchemy import ColumnElement, delete, select, update
 
 from core.errors import ErrorCode
-from registry_api.builds.values import Bento, Source
+from registry_api.builds.values import Bento
 from registry_api.db.session import Session
 from registry_api.deployments.states import DeploymentEvent, DeploymentState, sources, target
 from registry_api.deployments.tables import DeploymentRow
 from registry_api.deployments.values import AuthMode, Deployment, NewDeployment, Place, TargetKind
 from registry_api.jobs.interface import Fault, Job
+from registry_api.models.source import Source
 
 
 def new_id() -> str:

@@ -18,6 +18,7 @@ MAX_VERSION: Final = 9_999_999_999
 MAX_BYTES: Final = 1 << 50
 
 _NAME: Final = r"^[a-z0-9](\.?[a-z0-9_-])*\.?$"  # core.refs.NAME_PATTERN, without two dots in a row
+_VARIANT: Final = r"^[a-z0-9._-]+/[a-z0-9._-]+$"
 _LINE: Final = r"^[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"
 _TEXT: Final = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
 _DATE_TIME: Final = {"type": "string", "format": "date-time"}
@@ -41,7 +42,8 @@ def _only_text(value: Any) -> Any:
     return value
 
 
-def _whole(value: Any) -> Any:
+def whole(value: Any) -> Any:
+    """For fields declared ``integer``: what JSON Schema takes for one becomes an int, the rest stays as it is."""
     return int(value) if isinstance(value, float) and value.is_integer() else value  # JSON Schema: 3.0 is an integer
 
 
@@ -59,8 +61,9 @@ Line: TypeAlias = Annotated[str, Field(pattern=_LINE, min_length=1, max_length=2
 Label: TypeAlias = Annotated[str, Field(pattern=_LINE, min_length=1, max_length=64)]
 Text: TypeAlias = Annotated[str, Field(pattern=_TEXT, max_length=4000)]
 Digest: TypeAlias = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$", examples=["sha256:" + "0" * 64])]
-Size: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=MAX_BYTES, description="Bytes."), BeforeValidator(_whole)]
-VersionNumber: TypeAlias = Annotated[int, Field(strict=True, ge=1, le=MAX_VERSION), BeforeValidator(_whole)]
+Size: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=MAX_BYTES, description="Bytes."), BeforeValidator(whole)]
+Variant: TypeAlias = Annotated[str, Field(pattern=_VARIANT, max_length=100, examples=["onnx-fp32/cpu"])]
+VersionNumber: TypeAlias = Annotated[int, Field(strict=True, ge=1, le=MAX_VERSION), BeforeValidator(whole)]
 Moment: TypeAlias = Annotated[
     datetime, BeforeValidator(_only_text), AfterValidator(_to_utc), WithJsonSchema(_DATE_TIME, mode="validation")
 ]

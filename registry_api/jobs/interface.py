@@ -28,6 +28,7 @@ class JobKind(StrEnum):
     BUILD = "build"  # wraps a variant into a signed Bento
     DEPLOY = "deploy"  # starts a Bento on a target
     STOP = "stop"  # ends a deployment
+    TUNE = "tune"  # measures a variant on a device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

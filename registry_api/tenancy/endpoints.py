@@ -16,7 +16,17 @@ from registry_api.http.fields import IdPath, Name, NamePath
 from registry_api.http.pagination import Page, Paging
 from registry_api.http.problem import problems
 from registry_api.http.services import provided
-from registry_api.tenancy.schemas import KeyIn, KeyOut, MintedKeyOut, TenantIn, TenantOut, TrustOut, WhoAmI
+from registry_api.tenancy.schemas import (
+    FeaturesIn,
+    KeyIn,
+    KeyOut,
+    LimitsIn,
+    MintedKeyOut,
+    TenantIn,
+    TenantOut,
+    TrustOut,
+    WhoAmI,
+)
 from registry_api.tenancy.service import KeyService, TenantService
 from registry_api.tenancy.values import NewKey
 
@@ -28,9 +38,14 @@ OfTenant: TypeAlias = Annotated[Name | None, Query(description="Another tenant t
 router: Final = APIRouter()
 
 
-@router.get("/whoami", tags=["keys"], summary="Who the credential says you are", responses=problems())
-async def whoami(caller: Caller) -> WhoAmI:
-    return WhoAmI.of(caller)
+@router.get(
+    "/whoami",
+    tags=["keys"],
+    summary="Who the credential says you are, and what your tenant may use",
+    responses=problems(E.TENANT_NOT_FOUND),
+)
+async def whoami(caller: Caller, tenants: Tenants) -> WhoAmI:
+    return WhoAmI.of(caller, await tenants.get(caller.tenant))
 
 
 @router.post(
@@ -52,6 +67,28 @@ async def list_tenants(_caller: PlatformAdmin, paging: Paging, tenants: Tenants)
 @router.get("/tenants/{tenant}", tags=["tenants"], summary="Get a tenant", responses=problems(E.TENANT_NOT_FOUND))
 async def get_tenant(_caller: PlatformAdmin, tenant: NamePath, tenants: Tenants) -> TenantOut:
     return TenantOut.of(await tenants.get(tenant))
+
+
+@router.put(
+    "/tenants/{tenant}/limits",
+    tags=["tenants"],
+    summary="Set how much a tenant may ask of the inference services",
+    description="Replaces all limits. Inference services follow within seconds.",
+    responses=problems(E.TENANT_NOT_FOUND),
+)
+async def set_limits(caller: PlatformAdmin, tenant: NamePath, body: LimitsIn, tenants: Tenants) -> TenantOut:
+    return TenantOut.of(await tenants.set_limits(caller, tenant, body.value()))
+
+
+@router.put(
+    "/tenants/{tenant}/features",
+    tags=["tenants"],
+    summary="Set what is switched on and off for a tenant",
+    description="Replaces all features. Inference services follow within seconds.",
+    responses=problems(E.TENANT_NOT_FOUND),
+)
+async def set_features(caller: PlatformAdmin, tenant: NamePath, body: FeaturesIn, tenants: Tenants) -> TenantOut:
+    return TenantOut.of(await tenants.set_features(caller, tenant, body.features))
 
 
 @router.post(

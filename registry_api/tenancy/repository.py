@@ -7,7 +7,8 @@ credential is checked, and the list of tenants for the platform's administrators
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 
 from sqlalchemy import select, update
@@ -17,7 +18,7 @@ from registry_api.db.session import Session
 from registry_api.http.auth import Scope
 from registry_api.http.pagination import Listing, PageRequest, listing
 from registry_api.tenancy.tables import ApiKeyRow, TenantRow
-from registry_api.tenancy.values import ApiKey, Tenant
+from registry_api.tenancy.values import ApiKey, Limits, Tenant
 
 
 async def lock_tenant(session: Session, tenant: str) -> None:
@@ -48,6 +49,20 @@ class TenantRepository:
     async def get(self, name: str) -> Tenant | None:
         """The tenant of that name."""
         row = await self._session.get(TenantRow, name)
+        return None if row is None else _tenant(row)
+
+    async def set_limits(self, name: str, limits: Limits) -> Tenant | None:
+        """Replaces a tenant's limits; None if there is none of that name."""
+        return await self._update(name, asdict(limits))
+
+    async def set_features(self, name: str, features: Mapping[str, bool]) -> Tenant | None:
+        """Replaces a tenant's features; None if there is none of that name."""
+        return await self._update(name, {"features": dict(features)})
+
+    async def _update(self, name: str, values: Mapping[str, object]) -> Tenant | None:
+        row = await self._session.scalar(
+            update(TenantRow).where(TenantRow.name == name).values(**values).returning(TenantRow)
+        )
         return None if row is None else _tenant(row)
 
     async def page(self, request: PageRequest) -> Listing[Tenant]:
@@ -119,7 +134,17 @@ async def find_credential(session: Session, key_id: str) -> tuple[ApiKey, str] |
 
 
 def _tenant(row: TenantRow) -> Tenant:
-    return Tenant(name=row.name, display_name=row.display_name, created_at=row.created_at)
+    return Tenant(
+        name=row.name,
+        display_name=row.display_name,
+        created_at=row.created_at,
+        limits=Limits(
+            requests_per_second=row.requests_per_second,
+            burst=row.burst,
+            concurrent_requests=row.concurrent_requests,
+        ),
+        features=row.features or {},
+    )
 
 
 def _key(row: ApiKeyRow) -> ApiKey:

@@ -3,13 +3,62 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from dataclasses import asdict
+from typing import Annotated, Any, Final, TypeAlias
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from registry_api.http.auth import Principal, Scope
-from registry_api.http.fields import Incoming, Line, Moment, Name, Outgoing, Timestamp
-from registry_api.tenancy.values import ApiKey, MintedKey, Tenant
+from registry_api.http.fields import Incoming, Line, Moment, Name, Outgoing, Timestamp, whole
+from registry_api.tenancy.values import ApiKey, Limits, MintedKey, Tenant
+
+_MOST: Final = 1_000_000
+_Count: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=_MOST), BeforeValidator(whole)]
+_Rate: TypeAlias = Annotated[float, Field(strict=True, ge=0, le=_MOST)]
+_FEATURE: Final = r"^[a-z][a-z0-9_.]*$"
+_FEATURES_SCHEMA: Final = {
+    "type": "object",
+    "propertyNames": {"pattern": _FEATURE, "maxLength": 63},
+    "additionalProperties": {"type": "boolean"},
+    "maxProperties": 64,
+    "examples": [{"v2.repository": False}],
+}
+_Features: TypeAlias = Annotated[
+    dict[Annotated[str, Field(pattern=_FEATURE, max_length=63)], Annotated[bool, Field(strict=True)]],
+    Field(max_length=64),
+    WithJsonSchema(_FEATURES_SCHEMA),  # what pydantic writes for the names does not forbid others
+]
+
+
+class LimitsIn(Incoming):
+    """What a tenant may ask of the inference services. Null or missing: what each service gives by default."""
+
+    requests_per_second: _Rate | None = Field(default=None, description="In the long run; 0: no request passes.")
+    burst: _Count | None = Field(default=None, description="At once after a pause; null: those of one second.")
+    concurrent_requests: _Count | None = Field(default=None, description="Under way at a time; 0: no request passes.")
+
+    def value(self) -> Limits:
+        """The limits as a value."""
+        return Limits(**self.model_dump())
+
+
+class LimitsOut(Outgoing):
+    """What a tenant may ask of the inference services; null: what each service gives by default."""
+
+    requests_per_second: float | None
+    burst: int | None
+    concurrent_requests: int | None
+
+    @classmethod
+    def of(cls, limits: Limits) -> LimitsOut:
+        """Shows limits."""
+        return cls(**asdict(limits))
+
+
+class FeaturesIn(Incoming):
+    """What is switched on and off for a tenant. A feature that is missing: as each service decides."""
+
+    features: _Features
 
 
 class TenantIn(Incoming):
@@ -25,11 +74,19 @@ class TenantOut(Outgoing):
     name: str
     display_name: str
     created_at: Timestamp
+    limits: LimitsOut
+    features: dict[str, bool]
 
     @classmethod
     def of(cls, tenant: Tenant) -> TenantOut:
         """Shows a tenant."""
-        return cls(name=tenant.name, display_name=tenant.display_name, created_at=tenant.created_at)
+        return cls(
+            name=tenant.name,
+            display_name=tenant.display_name,
+            created_at=tenant.created_at,
+            limits=LimitsOut.of(tenant.limits),
+            features=dict(tenant.features),
+        )
 
 
 class KeyIn(Incoming):
@@ -70,16 +127,18 @@ class MintedKeyOut(KeyOut):
 
 
 class WhoAmI(Outgoing):
-    """The caller, as its credential says."""
+    """The caller, as its credential says, and what its tenant may use."""
 
     tenant: str
     key_id: str
     name: str
     scopes: list[Scope]
     expires_at: Timestamp | None
+    limits: LimitsOut
+    features: dict[str, bool]
 
     @classmethod
-    def of(cls, principal: Principal) -> WhoAmI:
+    def of(cls, principal: Principal, tenant: Tenant) -> WhoAmI:
         """Shows the caller."""
         return cls(
             tenant=principal.tenant,
@@ -87,6 +146,8 @@ class WhoAmI(Outgoing):
             name=principal.name,
             scopes=sorted(principal.scopes),
             expires_at=principal.expires_at,
+            limits=LimitsOut.of(tenant.limits),
+            features=dict(tenant.features),
         )
 
 

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import NoReturn
 
 from artifacts.keys.interface import KeyProvider
@@ -17,7 +19,7 @@ from registry_api.tenancy.authenticator import KeyAuthenticator
 from registry_api.tenancy.credentials import Credential, mint
 from registry_api.tenancy.policy import check_grant, key_tenant
 from registry_api.tenancy.repository import KeyRepository, TenantRepository
-from registry_api.tenancy.values import ApiKey, MintedKey, NewKey, Tenant
+from registry_api.tenancy.values import ApiKey, Limits, MintedKey, NewKey, Tenant
 
 _log = get_logger(__name__)
 
@@ -54,6 +56,32 @@ class TenantService:
             tenant = await TenantRepository(session).get(name)
         if tenant is None:
             _no_tenant(name)
+        return tenant
+
+    async def set_limits(self, principal: Principal, name: str, limits: Limits) -> Tenant:
+        """Replaces how much a tenant may ask of the inference services; they learn of it within seconds.
+
+        Raises:
+            NotFound: ``TENANT_001`` if there is none of that name.
+        """
+        async with self._db.write() as session:
+            tenant = await TenantRepository(session).set_limits(name, limits)
+        if tenant is None:
+            _no_tenant(name)
+        _log.info("tenant_limits_set", tenant=name, set_by=principal.key_id, **asdict(limits))
+        return tenant
+
+    async def set_features(self, principal: Principal, name: str, features: Mapping[str, bool]) -> Tenant:
+        """Replaces what is switched on and off for a tenant; the inference services learn of it within seconds.
+
+        Raises:
+            NotFound: ``TENANT_001`` if there is none of that name.
+        """
+        async with self._db.write() as session:
+            tenant = await TenantRepository(session).set_features(name, features)
+        if tenant is None:
+            _no_tenant(name)
+        _log.info("tenant_features_set", tenant=name, set_by=principal.key_id, features=dict(features))
         return tenant
 
     async def page(self, request: PageRequest) -> Listing[Tenant]:

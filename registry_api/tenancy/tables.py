@@ -20,6 +20,10 @@ class TenantRow(Base):
     name: Mapped[str] = mapped_column(String(63), primary_key=True)
     display_name: Mapped[str] = mapped_column(String(200))
     created_at: Mapped[datetime]
+    requests_per_second: Mapped[float | None]
+    burst: Mapped[int | None]
+    concurrent_requests: Mapped[int | None]
+    features: Mapped[dict[str, bool] | None] = mapped_column(Json)
 
 
 class ApiKeyRow(Base):

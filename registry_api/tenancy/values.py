@@ -3,10 +3,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from registry_api.http.auth import Scope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much a tenant may ask of the inference services. None: what each service gives by default; 0: nothing."""
+
+    requests_per_second: float | None = None  # in the long run
+    burst: int | None = None  # requests at once after a pause
+    concurrent_requests: int | None = None  # under way at a time
+
+
+NO_LIMITS: Final = Limits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +30,8 @@ class Tenant:
     name: str
     display_name: str
     created_at: datetime
+    limits: Limits = NO_LIMITS
+    features: Mapping[str, bool] = field(default_factory=dict)  # a name that is missing: as each service decides
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

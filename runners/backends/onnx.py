@@ -52,6 +52,7 @@ class OnnxCpuBackend:
     """Loads ``onnx`` bundles with the CPU execution provider."""
 
     name = "onnx-cpu"
+    version: str = ort.__version__
     formats = frozenset({"onnx"})
 
     def load(self, files: Mapping[str, bytes], *, options: RunnerOptions) -> OnnxRunner:
@@ -85,9 +86,12 @@ def _open_session(model: bytes, weights: Mapping[str, bytes], options: RunnerOpt
             list(weights), list(weights.values()), [len(data) for data in weights.values()]
         )
     try:
-        return ort.InferenceSession(model, settings, providers=["CPUExecutionProvider"], enable_fallback=0)
+        session = ort.InferenceSession(model, settings, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:
         raise ModelError(ErrorCode.MODEL_INVALID, f"onnxruntime refuses the model: {_reason(error)}") from None
+    # Kept by the wrapper only to open the session anew on other providers: a second copy of the whole model.
+    session._model_bytes = None
+    return session
 
 
 class OnnxRunner:

@@ -3,10 +3,13 @@
 
 Guarantees:
 
-* Work-conserving: an idle instance starts with whatever is queued, so no request waits for company. What arrives while
-  all instances are busy becomes the next batches.
+* Work-conserving: an idle model starts with whatever is queued, so no request waits for company then. What arrives while it
+  is busy becomes the next batches, of the size that was learned to be worth it (:mod:`runners.batching.sizing`).
 * Exact: only requests of one bucket share a batch, and each gets its own rows back.
-* Bounded: rows and bytes waiting have limits; beyond them ``QUEUE_001`` at once.
+* Fair and bounded: see :mod:`runners.batching.queue`; beyond the bounds ``QUEUE_001`` at once.
+* Punctual: company never makes a batch miss the earliest deadline in it, and a request whose deadline cannot be met gets
+  ``TIMEOUT_001`` as soon as that is known, at the latest when it passes. Before that only on the strength of many
+  measurements, and on the assumption that all goes well.
 * Cancel-safe: a caller that goes away, or whose deadline passes, leaves the queue uncomputed and gives its room back. An
   execution nobody waits for any more is asked to stop.
 * Isolated: when a batch fails it is halved and run again until the failing request is alone; only that one fails.
@@ -19,19 +22,28 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
-from collections.abc import Mapping
 
-from core.errors import DeadlineExceeded, ErrorCode, Unavailable
-from core.telemetry import metrics
-from core.telemetry.hot import Bins
-from core.tensors import Array, nbytes
-from runners.batching.assemble import merge, split
+from core.inference import InferenceRequest
+from core.tensors import Array
+from runners.batching.assemble import Assembler
+from runners.batching.cores import Cores
+from runners.batching.counts import Counts
+from runners.batching.curve import CostCurve
+from runners.batching.deadlines import Deadlines
+from runners.batching.endings import Endings
+from runners.batching.intake import Intake
+from runners.batching.options import BatchOptions
 from runners.batching.pace import Pace
-from runners.batching.policy import BatchLimits, bucket_key, row_count
-from runners.batching.queue import Batch, BatchQueue, Results, Work
+from runners.batching.policy import BatchLimits
+from runners.batching.queue import BatchQueue
+from runners.batching.shapes import counts_rows
+from runners.batching.sizing import Sizing
+from runners.batching.starts import Starts
+from runners.batching.waiting import wait_for
+from runners.batching.work import Batch, Done, Results, Work
 from runners.executor import Executor
 from runners.interface import Runner
+from runners.statistics import ModelStatistics
 
 
 class Batcher:
@@ -42,30 +54,60 @@ class Batcher:
         limits: Bounds of the queue.
         instances: Executions in flight at once.
         label: The model, for metrics and messages.
+        options: What the model declares about its batches.
+        curve: What is known of the model's cost; None: nothing yet.
+        cores: Shared with the other models of the device; None: the device is this model's alone.
+        owner: The tenant whose model it is, for ``cores``.
     """
 
-    def __init__(self, runner: Runner, *, limits: BatchLimits, instances: int, label: str) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        *,
+        limits: BatchLimits,
+        instances: int,
+        label: str,
+        options: BatchOptions | None = None,
+        curve: CostCurve | None = None,
+        cores: Cores | None = None,
+        owner: str = "",
+    ) -> None:
+        options = BatchOptions() if options is None else options
+        self.signature = options.served(runner.signature)
+        most_rows = min(limits.max_rows, options.most or limits.max_rows) if self.signature.batched else 1
         self._runner = runner
-        self._signature = runner.signature
-        self._batched = self._signature.batched
-        self._max_wait_s = limits.max_wait_s
         self._label = label
+        self._owner = owner
+        self._cores = cores
         self._loop = asyncio.get_running_loop()
-        self._queue = BatchQueue(limits, batched=self._batched, label=label)
+        self._curve = curve = CostCurve() if curve is None else curve
+        rows_count = counts_rows(self.signature, options)
+        sizing = Sizing(curve, instances=instances, most=most_rows if rows_count else None)
+        self._queue = queue = BatchQueue(limits, most_rows=most_rows, seconds=curve.expected, label=label)
+        self._intake = intake = Intake(
+            self.signature, options, limits, queue=queue, curve=curve, sizing=sizing, label=label
+        )
+        self._assembler = Assembler(options)
         self._pace = Pace(limits.inline_below_s)
         self._executor = Executor(work=self._execute, done=self._finish, instances=instances, name=f"runner-{label}")
         self._idle = instances
         self._running: set[Batch] = set()
+        self._changed = asyncio.Event()
+        self._counts = Counts(label, rows_waiting=lambda: queue.rows, running=self._running.__len__)
+        self._endings = Endings(
+            queue, self._counts, label=label, retry_after=intake.retry_after, changed=self._changed.set
+        )
+        self._deadlines = Deadlines(queue, self._running, max_wait_s=limits.max_wait_s, expire=self._endings.expire)
+        self._starts = Starts(queue, curve=curve, sizing=sizing, intake=intake, endings=self._endings, wake=self._wake)
         self._scheduled = False
         self._crowded = False  # the last batch on the loop had several requests
         self._closed = False  # takes no new requests
         self._ended = False  # starts no more batches
-        self._arrivals: OrderedDict[Work, None] = OrderedDict()  # no deadline of their own, oldest first
-        self._timer: asyncio.TimerHandle | None = None
-        self._changed = asyncio.Event()
-        self._queue_seconds = Bins(metrics.QUEUE_SECONDS.labels(label))
-        self._batch_seconds = Bins(metrics.BATCH_SECONDS.labels(label))
-        self._batch_rows = Bins(metrics.BATCH_ROWS.labels(label))
+
+    @property
+    def closed(self) -> bool:
+        """Whether new requests are refused."""
+        return self._closed
 
     @property
     def rows_waiting(self) -> int:
@@ -77,39 +119,51 @@ class Batcher:
         """Input bytes queued and not yet started."""
         return self._queue.size
 
-    async def infer(self, inputs: Mapping[str, Array], *, deadline: float | None = None) -> dict[str, Array]:
-        """Runs one request, alone or in company.
+    @property
+    def statistics(self) -> ModelStatistics:
+        """What was counted so far."""
+        return self._counts.statistics
+
+    def submit(self, request: InferenceRequest, done: Done) -> Work:
+        """Queues one request.
 
         Args:
-            inputs: Tensors that were checked against the signature.
-            deadline: On the event loop's clock; None applies ``limits.max_wait_s``.
+            request: Its tensors were checked against the signature. A deadline of None applies ``limits.max_wait_s``.
+            done: Called once on the loop, later than this returns: with every output of the model, with the rows of this
+                request, or with the error; see :meth:`infer`. Not called after ``cancel``.
 
         Returns:
-            Every output of the model, with the rows of this request.
+            The queued request; its ``cancel`` gives it up.
 
         Raises:
-            InvalidRequest: ``VALID_003`` if the request has more rows than one request may bring.
-            Overloaded: ``QUEUE_001`` if the queue is full.
-            DeadlineExceeded: ``TIMEOUT_001`` if the deadline passes first.
+            FuroshikiError: What :meth:`runners.batching.intake.Intake.check` refuses.
             Unavailable: ``MODEL_002`` if the model is being unloaded.
-            FuroshikiError: What the runner raised on this request; see :meth:`runners.interface.Runner.run`.
         """
-        work = self._admit(inputs)
-        timer = None
-        if deadline is None:
-            self._watch(work)
-        else:
-            timer = self._loop.call_at(deadline, self._expire, work)
+        if self._closed:
+            raise self._endings.unloading()
+        now = self._loop.time()
+        measured = self._intake.measure(request.inputs)
         try:
-            return await work.future
-        except asyncio.CancelledError:
-            self._abandon(work)
+            self._intake.check(request, measured, now)
+        except Exception:
+            self._counts.refused()
             raise
-        finally:
-            if timer is not None:
-                timer.cancel()
-            else:
-                self._arrivals.pop(work, None)
+        key, rows, size, units, length = measured
+        work = Work(request, key, rows, size, units, length, now, done, self._endings.give_up)
+        self._queue.add(work)
+        self._deadlines.watch(work)
+        self._wake()
+        return work
+
+    async def infer(self, request: InferenceRequest) -> dict[str, Array]:
+        """Runs one request, alone or in company.
+
+        Raises:
+            DeadlineExceeded: ``TIMEOUT_001`` if the deadline passes first.
+            FuroshikiError: What the runner raised on this request, see :meth:`runners.interface.Runner.run`, and what
+                :meth:`submit` raises.
+        """
+        return await wait_for(self.submit, request)
 
     async def drain(self) -> None:
         """Refuses new requests and returns when the accepted ones have ended."""
@@ -122,12 +176,16 @@ class Batcher:
         """Fails what still waits, asks what runs to stop, and ends the threads. May be called twice."""
         self._closed = self._ended = True
         for work in self._queue.clear():
-            _fail(work, self._unloading())
+            self._endings.unload(work)
         for batch in self._running:
             batch.stop.stop()
+        if not self._running:
+            self._deadlines.close()  # otherwise they free those whose batch does not stop
+        if self._cores is not None:
+            self._cores.forget(self._wake)
+        self._starts.close()
+        self._counts.close()
         self._changed.set()
-        if self._timer is not None and not self._running:
-            self._timer.cancel()  # otherwise it frees those whose batch does not stop
         self._executor.close()
 
     def join(self, timeout: float) -> bool:
@@ -141,18 +199,6 @@ class Batcher:
         """
         return self._executor.join(timeout)
 
-    def _admit(self, inputs: Mapping[str, Array]) -> Work:
-        if self._closed:
-            raise self._unloading()
-        rows = row_count(self._signature, inputs) if self._batched else 1
-        size = nbytes(inputs)
-        self._queue.check(rows, size)
-        key = bucket_key(self._signature, inputs) if self._batched else ()
-        work = Work(inputs, key, rows, size, self._loop.time(), self._loop.create_future())
-        self._queue.add(work)
-        self._wake()
-        return work
-
     def _wake(self) -> None:
         if self._idle and not self._scheduled:
             self._scheduled = True
@@ -165,12 +211,11 @@ class Batcher:
             self._loop.call_soon(self._dispatch)
             return
         self._scheduled = False
-        while self._idle and (batch := self._queue.next()):
+        while self._idle and self._queue and (batch := self._next()) is not None:
             self._idle -= 1
             self._running.add(batch)
-            now = self._loop.time()
-            for work in batch.work:
-                self._queue_seconds.observe(now - work.arrived)
+            self._counts.started(batch, self._loop.time())
+            batch.began = time.perf_counter()
             if self._pace.inline:
                 self._crowded = len(batch.work) > 1
                 self._run_here(batch)
@@ -178,87 +223,74 @@ class Batcher:
                     self._wake()  # after what else the loop has to do
                 return
             self._executor.submit(batch)
+        if self._cores is not None and not self._queue:
+            self._cores.forget(self._wake)
+
+    def _next(self) -> Batch | None:
+        if self._cores is not None and not self._cores.start(self._owner, self._wake):
+            return None
+        idle = 1 if self._pace.inline else self._idle  # the loop is one instance
+        batch = self._starts.next(idle=idle, busy=bool(self._running))
+        if batch is None:
+            self._changed.set()
+            if self._cores is not None:
+                self._cores.end(self._owner)
+        return batch
 
     def _run_here(self, batch: Batch) -> None:
-        result: Results | Exception
+        outcome: Results | Exception
         try:
-            result = self._execute(batch)
+            outcome = self._execute(batch, stoppable=False)  # nobody else runs who could stop it
         except Exception as error:
-            result = error
-        self._settle(batch, result)
+            outcome = error
+        self._settle(batch, outcome)
+        if not isinstance(outcome, Exception):
+            self._endings.answer(batch, outcome)
 
-    def _execute(self, batch: Batch) -> Results:
+    def _execute(self, batch: Batch, stoppable: bool = True) -> Results:
+        work = batch.work
+        lengths = [one.length for one in work]
         begin = time.perf_counter()
         try:
-            outputs = self._runner.run(merge([work.inputs for work in batch.work]), batch.stop)
+            merged = self._assembler.merge([one.request.inputs for one in work], lengths)
+            outputs = self._runner.run(merged, batch.stop if stoppable else None)
         finally:
             batch.seconds = time.perf_counter() - begin
-        return [outputs] if len(batch.work) == 1 else split(outputs, [work.rows for work in batch.work])
+        return self._assembler.split(outputs, [one.rows for one in work], lengths)
 
-    def _finish(self, batch: Batch, result: Results | Exception) -> None:
-        self._settle(batch, result)
-        self._dispatch()
+    def _finish(self, batch: Batch, outcome: Results | Exception) -> None:
+        self._settle(batch, outcome)
+        self._dispatch()  # before the answers are encoded: the instance need not wait for that
+        if not isinstance(outcome, Exception):
+            self._endings.answer(batch, outcome)
 
-    def _settle(self, batch: Batch, result: Results | Exception) -> None:
+    def _settle(self, batch: Batch, outcome: Results | Exception) -> None:
+        """An execution ended: its instance is idle again."""
         self._idle += 1
         self._running.discard(batch)
+        if self._cores is not None:
+            self._cores.end(self._owner)
         self._pace.note(batch.seconds)
-        if isinstance(result, Exception):
-            self._failed(batch, result)
+        if isinstance(outcome, Exception):
+            self._failed(batch, outcome)
         else:
-            self._batch_seconds.observe(batch.seconds)
-            self._batch_rows.observe(batch.rows)
-            for work, outputs in zip(batch.work, result, strict=True):
-                if not work.future.done():
-                    work.future.set_result(outputs)
+            # With the way to the thread and back: what an execution costs beside its units is what company shares.
+            seconds = max(batch.seconds, time.perf_counter() - batch.began)
+            self._curve.note(batch.units, seconds)
+            if batch.length:
+                self._queue.lengths.note(batch.rows, batch.length, seconds)
+            self._counts.executed(batch)
         self._changed.set()
 
     def _failed(self, batch: Batch, error: Exception) -> None:
-        alive = [work for work in batch.work if not work.future.done()]
+        alive = [work for work in batch.work if not work.ended]
         if len(batch.work) == 1 or self._ended:
             for work in alive:
-                _fail(work, self._unloading() if self._ended else error)
+                self._endings.refuse(work, self._endings.unloading() if self._ended else error)
+            if batch.origin_units > batch.units:
+                self._queue.accounts.charge_failure(batch.work[0].request.tenant, batch.origin_units)
             return
         middle = (len(alive) + 1) // 2
         for half in (alive[:middle], alive[middle:]):
             if half:
-                self._queue.again(half)
-
-    def _watch(self, work: Work) -> None:
-        """Applies ``max_wait_s``: the same for all, so one timer for the oldest stands for a timer each."""
-        self._arrivals[work] = None
-        if self._timer is None:
-            self._timer = self._loop.call_at(work.arrived + self._max_wait_s, self._expire_oldest)
-
-    def _expire_oldest(self) -> None:
-        self._timer = None
-        now = self._loop.time()
-        while self._arrivals:
-            oldest = next(iter(self._arrivals))
-            due = oldest.arrived + self._max_wait_s
-            if due > now:
-                self._timer = self._loop.call_at(due, self._expire_oldest)
-                return
-            del self._arrivals[oldest]
-            self._expire(oldest)
-
-    def _expire(self, work: Work) -> None:
-        if not work.future.done():
-            waited = self._loop.time() - work.arrived
-            _fail(work, DeadlineExceeded(ErrorCode.TIMEOUT, f"No result within {waited:.3f} s.", retry_after=1.0))
-            self._abandon(work)
-
-    def _abandon(self, work: Work) -> None:
-        """Nobody waits for this request any more: it leaves the queue, or its batch may stop."""
-        self._queue.discard(work)
-        if work.batch is not None and work.batch.abandoned:
-            work.batch.stop.stop()
-        self._changed.set()
-
-    def _unloading(self) -> Unavailable:
-        return Unavailable(ErrorCode.MODEL_NOT_READY, f"{self._label} is being unloaded.", retry_after=1.0)
-
-
-def _fail(work: Work, error: Exception) -> None:
-    if not work.future.done():
-        work.future.set_exception(error)
+                self._queue.again(half, batch.origin_units)

@@ -43,14 +43,14 @@ def admit(request: InferenceRequest, signature: Signature, *, subject: str) -> N
 
 
 def _check_outputs(wanted: tuple[str, ...], signature: Signature, subject: str) -> None:
-    known = {spec.name for spec in signature.outputs}
-    unknown = next((name for name in wanted if name not in known), None)
-    if unknown is not None:
-        raise TensorError(
-            ErrorCode.TENSOR_UNEXPECTED,
-            f"{subject} has no output {unknown[:80]!r}; it has {', '.join(sorted(known))}.",
-            details={"output": unknown[:80]},
-        )
+    known = [spec.name for spec in signature.outputs]
+    for name in wanted:
+        if name not in known:
+            raise TensorError(
+                ErrorCode.TENSOR_UNEXPECTED,
+                f"{subject} has no output {name[:80]!r}; it has {', '.join(sorted(known))}.",
+                details={"output": name[:80]},
+            )
 
 
 def _check_rows(request: InferenceRequest, signature: Signature, subject: str) -> None:

@@ -4,16 +4,18 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import dataclass
 
-from core.errors import DeadlineExceeded, ErrorCode, FuroshikiError
+from core.errors import DeadlineExceeded, ErrorCode
 from core.inference import InferenceRequest, InferenceResponse
 from core.tensors import Signature
+from runners.batching.waiting import wait_for
 from runners.cache import LoadedModel
-from services.dataplane.admission import admit
 from services.dataplane.catalog.interface import Catalog
+from services.dataplane.gate import Gate
 from services.dataplane.meters import Meters
+from services.dataplane.repository import Repository
+from services.dataplane.run import Run
 from services.edge.context import Principal
 
 
@@ -34,14 +36,32 @@ class DataPlane:
 
     Args:
         catalog: Where models come from.
+        gate: How much of the service each tenant may use.
         meters: Counts requests; who closes models tells it so.
+        control: Whether callers may load and unload models.
     """
 
-    def __init__(self, catalog: Catalog, meters: Meters | None = None) -> None:
+    def __init__(self, catalog: Catalog, gate: Gate, meters: Meters | None = None, *, control: bool = False) -> None:
         self._catalog = catalog
+        self._gate = gate
         self._meters = Meters() if meters is None else meters
         self.ready = catalog.ready
-        self.close = catalog.close
+        repository = Repository(catalog, control=control)
+        self.versions = repository.versions
+        self.index = repository.index
+        self.model_ready = repository.model_ready
+        self.load = repository.load
+        self.unload = repository.unload
+        self.statistics = repository.statistics
+
+    async def close(self, *, drain_s: float | None = None) -> None:
+        """Lets accepted requests end, unloads every model, and gives back what it holds of limits that are shared.
+
+        Args:
+            drain_s: Seconds accepted requests have to end; then models are closed anyway. None: as long as they take.
+        """
+        await self._catalog.close(drain_s=drain_s)
+        await self._gate.close()
 
     async def infer(self, principal: Principal, request: InferenceRequest, *, protocol: str) -> InferenceResponse:
         """Runs one request.
@@ -52,36 +72,38 @@ class DataPlane:
             protocol: The edge it came through, for metrics.
 
         Raises:
-            FuroshikiError: Whatever finding, checking or running the request may raise; see each.
+            FuroshikiError: Whatever letting in, finding, checking or running the request may raise; see each.
         """
-        if request.deadline is None:
-            loaded = await self._catalog.acquire(principal, request.model, request.version)
-        else:
-            loaded = await self._acquire(principal, request.model, request.version, request.deadline)
-        code: str = ErrorCode.INTERNAL
-        started = time.perf_counter()
+        self._gate.enter(principal)
         try:
-            admit(request, loaded.handle.signature, subject=f"{request.model}@{loaded.version}")
-            outputs = await loaded.handle.infer(request.inputs, deadline=request.deadline)
-            code = "ok"
-        except FuroshikiError as error:
-            code = error.code
+            loaded = await self._acquire(principal, request.model, request.version, request.deadline)
+        except BaseException:
+            self._gate.leave(principal)
             raise
-        except asyncio.CancelledError:
-            code = "cancelled"
-            raise
-        finally:
-            self._meters.count(loaded, protocol, code, time.perf_counter() - started)
+        return await wait_for(self._run(loaded, principal, protocol).submit, request)
+
+    def begin(self, principal: Principal, model: str, version: str | None, *, protocol: str) -> Run | None:
+        """Lets in a request whose model can be had without waiting, before anything of it is decoded.
+
+        Returns:
+            Wants one ``submit`` or ``fail``. None if the model must be looked up or loaded first: use :meth:`infer`.
+
+        Raises:
+            Overloaded: ``QUOTA_001`` if the tenant may not send a request now.
+            ModelError: ``MODEL_001`` if it is known that the tenant has no such model.
+        """
+        loaded = self._catalog.lease(principal, model, version)
+        if loaded is None:
+            return None
+        try:
+            self._gate.enter(principal)
+        except BaseException:
             self._catalog.release(loaded)
-        if request.outputs is not None:
-            outputs = {name: outputs[name] for name in request.outputs}
-        return InferenceResponse(
-            model=loaded.model,
-            version=loaded.version,
-            digest=loaded.digest,
-            outputs=outputs,
-            dtypes=loaded.output_dtypes,
-        )
+            raise
+        return self._run(loaded, principal, protocol)
+
+    def _run(self, loaded: LoadedModel, principal: Principal, protocol: str) -> Run:
+        return Run(loaded, principal, protocol=protocol, catalog=self._catalog, gate=self._gate, meters=self._meters)
 
     async def _acquire(
         self, principal: Principal, model: str, version: str | None, deadline: float | None

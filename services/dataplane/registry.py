@@ -10,23 +10,32 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import httpx
 
 import furoshiki
 from core.errors import AuthError, ErrorCode, FuroshikiError, ModelError, Unavailable
+from core.telemetry.logs import get_logger
 from furoshiki import errors as sdk
 from services.edge.auth import SCOPES, Identified
-from services.edge.context import Principal
+from services.edge.auth.tenants import TenantRecord
+from services.edge.context import Principal, TenantLimits
+from services.edge.features import effective
 
+log = get_logger(__name__)
+
+MOST_LISTED: Final = 500  # models of a tenant, or versions of a model, in one listing
 _ACTING_FOR: Final = "X-Furoshiki-Tenant"
 _MOST_CLIENTS: Final = 1000
 _RETRY_S: Final = 1.0
 _RETRY: Final = furoshiki.Retry(attempts=2, deadline=2.0)  # a request waits; it is told to come back rather
+
+T = TypeVar("T")
 
 
 class _ActingFor(httpx.AsyncBaseTransport):
@@ -73,8 +82,27 @@ class RegistryGateway:
                 identity = await client.whoami()
         if SCOPES.isdisjoint(identity.scopes):
             raise AuthError(ErrorCode.AUTH_FORBIDDEN, "The credential has no scope 'infer'.")
-        principal = Principal(tenant=identity.tenant, key_id=identity.key_id)
+        record = _record(identity)
+        principal = Principal(
+            tenant=identity.tenant, key_id=identity.key_id, limits=record.limits, features=record.features
+        )
         return Identified(principal=principal, expires_at=identity.expires_at)
+
+    async def tenant(self, name: str) -> TenantRecord:
+        """What a tenant may use, asked for with this service's own key.
+
+        Raises:
+            AuthError: ``AUTH_002`` if there is no such tenant.
+            Unavailable: ``STORE_001`` if the registry does not answer in time or refuses this service's own key.
+        """
+        try:
+            with _translated():
+                async with asyncio.timeout(self._patience_s):
+                    return _record(await self._acting_for(name).whoami())
+        except ModelError:
+            raise AuthError(ErrorCode.AUTH_INVALID, "The credential is for a tenant that does not exist.") from None
+        except AuthError as error:
+            raise _unavailable(cause=f"the service's own key: {error}") from None
 
     async def resolve(self, tenant: str, model: str, version: int | None) -> furoshiki.Version:
         """What a name and version mean now: the given version, else the one in production, else the newest.
@@ -87,6 +115,32 @@ class RegistryGateway:
             async with asyncio.timeout(self._patience_s):
                 return await self._acting_for(tenant).versions.resolve(model, version)
 
+    async def models(self, tenant: str) -> list[furoshiki.Model]:
+        """The models of a tenant by name, at most ``MOST_LISTED``.
+
+        Raises:
+            Unavailable: ``STORE_001`` as :meth:`resolve`.
+        """
+        return await self._listed(self._acting_for(tenant).models.list())
+
+    async def versions(self, tenant: str, model: str) -> list[int]:
+        """The numbers of a model's versions, the newest first, at most ``MOST_LISTED``.
+
+        Raises:
+            ModelError, Unavailable: As :meth:`resolve`.
+        """
+        return [found.version for found in await self._listed(self._acting_for(tenant).versions.list(model))]
+
+    async def _listed(self, items: AsyncIterator[T]) -> list[T]:
+        found: list[T] = []
+        with _translated():
+            async with asyncio.timeout(self._patience_s):
+                async for item in items:
+                    found.append(item)
+                    if len(found) == MOST_LISTED:
+                        break
+        return found
+
     async def download(self, tenant: str, model: str, version: int, folder: Path) -> None:
         """Downloads a version's bundle into a folder. What arrives is not trusted: it has yet to be verified.
 
@@ -95,6 +149,22 @@ class RegistryGateway:
         """
         with _translated():
             await self._acting_for(tenant).versions.download(model, version, folder)
+
+    async def tuning(self, tenant: str, model: str, version: int, *, device: str) -> bytes | None:
+        """A version's ``tuning.json`` for devices of a fingerprint; it has yet to be verified.
+
+        Returns:
+            None if there is none, and while the registry cannot tell: a model is served without this advice as well.
+        """
+        try:
+            with _translated():
+                async with asyncio.timeout(self._patience_s):
+                    return await self._acting_for(tenant).tunings.document(model, version, device=device)
+        except ModelError:
+            return None
+        except FuroshikiError as error:
+            log.warning("tuning_ignored", model=f"{tenant}/{model}@{version}", reason=error.message, code=error.code)
+            return None
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -110,6 +180,20 @@ class RegistryGateway:
         return furoshiki.AsyncClient(
             self._url, api_key=api_key, timeout=self._timeout_s, transport=transport, retry=_RETRY
         )
+
+
+def _record(identity: furoshiki.Identity) -> TenantRecord:
+    limits = identity.limits
+    return TenantRecord(
+        limits=_limits(limits.requests_per_second, limits.burst, limits.concurrent_requests),
+        features=effective(identity.features),
+    )
+
+
+@lru_cache(maxsize=1024)
+def _limits(requests_per_second: float | None, burst: int | None, concurrent_requests: int | None) -> TenantLimits:
+    """Equal limits are one object, so that the gate sees by identity that nothing has changed."""
+    return TenantLimits(requests_per_second=requests_per_second, burst=burst, concurrent_requests=concurrent_requests)
 
 
 def _kept(

@@ -2,8 +2,8 @@
 """One log line per request, written in batches so that a request does not pay for the write.
 
 Lines are JSON on stderr with the event name ``request``, rendered by hand: every value but the path is of a charset
-that needs no escaping (ids and names were checked, methods come from the HTTP parser). At most ``_MOST_LINES`` wait;
-beyond that lines are counted and the count is written instead, so a blocked log never blocks inference.
+that needs no escaping (ids and names were checked; methods come from the HTTP parser or are ``GRPC``). At most
+``_MOST_LINES`` wait; beyond that lines are counted and the count is written instead, so a blocked log never blocks inference.
 """
 
 from __future__ import annotations
@@ -12,16 +12,32 @@ import asyncio
 import sys
 import time
 from functools import lru_cache
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Protocol
 
 import orjson
 
 from core.clock import Clock
-from services.edge.http import Exchange
 
 _FLUSH_S: Final = 0.2
 _MOST_LINES: Final = 50_000
 _LONGEST_PATH: Final = 512
+
+
+class Answered(Protocol):
+    """A request that was answered, over whichever protocol. ``status`` is the protocol's own number."""
+
+    @property
+    def request_id(self) -> str: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def status(self) -> int: ...
+    @property
+    def received_bytes(self) -> int: ...
+    @property
+    def sent_bytes(self) -> int: ...
 
 
 class AccessLog:
@@ -41,7 +57,7 @@ class AccessLog:
         self._dropped = 0
         self._timer: asyncio.TimerHandle | None = None
 
-    def record(self, exchange: Exchange, *, seconds: float, tenant: str, code: str) -> None:
+    def record(self, request: Answered, *, seconds: float, tenant: str, code: str) -> None:
         """Notes one answered request."""
         if not self._enabled:
             return
@@ -55,15 +71,15 @@ class AccessLog:
             % (
                 _second(int(moment)),
                 int(moment * 1000) % 1000,
-                exchange.request_id.encode("ascii"),
+                request.request_id.encode("ascii"),
                 tenant.encode("ascii"),
-                exchange.method.encode("ascii"),
-                _quoted(exchange.path[:_LONGEST_PATH]),
-                exchange.status,
+                request.method.encode("ascii"),
+                _quoted(request.path[:_LONGEST_PATH]),
+                request.status,
                 code.encode("ascii"),
                 seconds * 1000,
-                exchange.received_bytes,
-                exchange.sent_bytes,
+                request.received_bytes,
+                request.sent_bytes,
             )
         )
         if self._timer is None:

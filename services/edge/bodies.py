@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from core.errors import ErrorCode, Overloaded
+
+Body: TypeAlias = bytes | bytearray | memoryview  # as it was received, without a last copy into bytes
 
 
 class BodyBudget:

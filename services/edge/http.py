@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One HTTP exchange over raw ASGI: no framework on the hot path, nothing allocated that is not sent.
 
-``Exchange`` reads the body within a limit and refuses one that stalls, answers once, and can cancel its own task when the
-client hangs up. A body that comes in one message costs no timer and no accounting.
+``Exchange`` reads the body within a limit, inflates it if it is compressed, refuses one that stalls or drips, answers once,
+and can cancel its own task when the client hangs up. A body that comes in one message costs no timer and no accounting; one
+that comes in several is not copied again when it is complete.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, TypeAlias
 
 from core.errors import DeadlineExceeded, ErrorCode, InvalidRequest
-from services.edge.bodies import BodyBudget
+from services.edge import compression
+from services.edge.bodies import Body, BodyBudget
 from services.edge.context import request_id
 from services.edge.limits import EdgeLimits
 from services.edge.sweeper import Sweeper
@@ -27,6 +29,7 @@ Headers: TypeAlias = list[tuple[bytes, bytes]]
 JSON: Final = (b"content-type", b"application/json")
 BINARY: Final = (b"content-type", b"application/octet-stream")
 
+_ALIGNMENT: Final = 16  # of data in a body that was received in parts: what a bytearray begins at
 _PATIENCE_S: Final = 0.05  # a request that ends sooner is not worth watching for a hang-up
 
 
@@ -79,45 +82,59 @@ class Exchange:
         self.sent_bytes = 0
         self.status = 0
 
-    async def body(self, limits: EdgeLimits) -> bytes:
-        """The whole body.
+    async def body(self, limits: EdgeLimits, *, align: int = 0) -> Body:
+        """The whole body, inflated if it is compressed.
+
+        Args:
+            limits: What is accepted.
+            align: Offset of data that is best read from an aligned address, if the body comes in several messages.
 
         Raises:
-            InvalidRequest: ``VALID_003`` beyond ``limits.body_bytes``, before they are buffered.
+            InvalidRequest: ``VALID_003`` beyond ``limits.body_bytes``, before they are buffered; ``VALID_004`` or
+                ``VALID_001`` if its compression is not supported or damaged.
             Overloaded: ``QUEUE_001`` if all bodies in several messages together would exceed what is set aside for them.
-            DeadlineExceeded: ``TIMEOUT_001`` if a part has come and the next does not within ``limits.body_idle_s``.
+            DeadlineExceeded: ``TIMEOUT_001`` if a part has come and the next does not within ``limits.body_idle_s``, or the
+                whole not within ``limits.body_s``.
             ClientGone: If the client hangs up before the end.
         """
+        coding = compression.coding_of(self.headers.get(b"content-encoding"))
         limit = limits.body_bytes
         declared = self.headers.get(b"content-length")
         if declared is not None and declared.isdigit() and (len(declared) > 18 or int(declared) > limit):
             raise _too_large(limit)
         message = await self._next()
-        data: bytes = await self._whole(message, limits) if message.get("more_body") else message.get("body", b"")
+        data: Body
+        if message.get("more_body"):
+            data = await self._whole(message, limits, -align % _ALIGNMENT)
+        else:
+            data = message.get("body", b"")
         self.received_bytes = len(data)
         if len(data) > limit:
             raise _too_large(limit)
-        return data
+        return data if coding is None else await compression.inflate(data, coding, limit=limit)
 
-    async def _whole(self, message: Message, limits: EdgeLimits) -> bytes:
+    async def _whole(self, message: Message, limits: EdgeLimits, padding: int) -> memoryview:
         loop, budget = asyncio.get_running_loop(), self._shared.bodies
-        data = bytearray()
+        data = bytearray(padding)
+        taken = 0
+        end = loop.time() + limits.body_s
         try:
             async with asyncio.timeout(limits.body_idle_s) as patience:
                 while True:
                     chunk: bytes = message.get("body", b"")
-                    if len(data) + len(chunk) > limits.body_bytes:
+                    if taken + len(chunk) > limits.body_bytes:
                         raise _too_large(limits.body_bytes)
                     budget.take(len(chunk))
+                    taken += len(chunk)
                     data += chunk
                     if not message.get("more_body"):
-                        return bytes(data)
-                    patience.reschedule(loop.time() + limits.body_idle_s)
+                        return memoryview(data)[padding:]
+                    patience.reschedule(min(loop.time() + limits.body_idle_s, end))
                     message = await self._next()
         except TimeoutError:
-            raise _stalled(limits.body_idle_s) from None
+            raise (stalled(limits.body_idle_s) if loop.time() < end else dripped(limits.body_s)) from None
         finally:
-            budget.give(len(data))
+            budget.give(taken)
 
     async def _next(self) -> Message:
         message = await self._receive()
@@ -125,14 +142,30 @@ class Exchange:
             raise ClientGone
         return message
 
+    async def answer_compressed(self, status: int, body: bytes, headers: Headers, *, least: int) -> None:
+        """Sends the whole answer, compressed if the client accepts that and it has at least ``least`` bytes."""
+        if len(body) >= least:
+            coding = compression.accepted(self.headers.get(b"accept-encoding"))
+            if coding is not None:
+                body = await compression.deflate(body, coding)
+                headers.append((b"content-encoding", coding.label.encode("ascii")))
+        await self.answer(status, body, headers)
+
     async def answer(self, status: int, body: bytes, headers: Headers) -> None:
-        """Sends the whole answer; adds the length and the request id."""
+        """Sends the whole answer; adds the length and the request id.
+
+        Raises:
+            ClientGone: If the server says that the client hung up.
+        """
         self.status = status
         self.sent_bytes = len(body)
         headers.append((b"content-length", b"%d" % len(body)))
         headers.append((b"x-request-id", self.request_id.encode("ascii")))
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
-        await self._send({"type": "http.response.body", "body": b"" if self.method == "HEAD" else body})
+        try:
+            await self._send({"type": "http.response.start", "status": status, "headers": headers})
+            await self._send({"type": "http.response.body", "body": b"" if self.method == "HEAD" else body})
+        except OSError:
+            raise ClientGone from None
 
     def cancelled_on_hang_up(self) -> HangUp:
         """A block that is cancelled when the client hangs up inside it; it then raises :class:`ClientGone`.
@@ -179,7 +212,13 @@ def _too_large(limit: int) -> InvalidRequest:
     return InvalidRequest(ErrorCode.TOO_LARGE, f"The body exceeds {limit} bytes.", details={"limit": limit})
 
 
-def _stalled(idle_s: float) -> DeadlineExceeded:
+def stalled(idle_s: float) -> DeadlineExceeded:
     return DeadlineExceeded(
         ErrorCode.TIMEOUT, f"Nothing of the body arrived for {idle_s:g} s; send it without a pause.", retry_after=1.0
+    )
+
+
+def dripped(body_s: float) -> DeadlineExceeded:
+    return DeadlineExceeded(
+        ErrorCode.TIMEOUT, f"The body did not arrive within {body_s:g} s; send it faster.", retry_after=1.0
     )

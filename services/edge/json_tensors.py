@@ -9,8 +9,7 @@ JSON; the protocol has its binary form for them.
 
 from __future__ import annotations
 
-import math
-from array import array
+import struct
 from functools import cache
 from typing import Any, Final
 
@@ -125,20 +124,14 @@ def _to_array(values: list[Any], dtype: DType, most_strings: int) -> Array:
         return np.array([_bytes(word) for word in words.ravel()], dtype=object).reshape(words.shape)
     if dtype.numpy.kind != "f":
         return np.array(values, dtype=dtype.numpy)
-    numbers = _to_floats(values, dtype)
-    # The sum of squares is finite for almost all tensors that are, and much cheaper to have than a look at each.
-    flat = numbers.ravel()
-    if not math.isfinite(flat.dot(flat)) and not np.isfinite(numbers).all():
+    if values and type(values[0]) is float:
+        # The usual form. A number too large for the datatype is an OverflowError here; the parser gives no others.
+        return np.frombuffer(struct.pack(f"<{len(values)}{_TYPE_CODES[dtype]}", *values), dtype=dtype.numpy)
+    with np.errstate(over="ignore"):
+        numbers = np.array(values, dtype=dtype.numpy)
+    if not np.isfinite(numbers).all():
         raise ValueError(f"a number is out of range for {dtype.oip}")
     return numbers
-
-
-def _to_floats(values: list[Any], dtype: DType) -> Array:
-    """Floats without a warning on overflow: flat lists, the usual form, through the array module, which gives none."""
-    if values and type(values[0]) is float:
-        return np.frombuffer(array(_TYPE_CODES[dtype], values), dtype=dtype.numpy.newbyteorder("="))
-    with np.errstate(over="ignore"):
-        return np.array(values, dtype=dtype.numpy)
 
 
 def _bytes(word: object) -> bytes:

@@ -18,4 +18,6 @@ class EdgeLimits:
     rank: int = 16  # dimensions of one tensor
     output_bytes: int = 256 * 2**20  # tensors of one result
     body_idle_s: float = 30.0  # silence inside a body
+    body_s: float = 300.0  # a whole body, however steadily it comes
     bodies_bytes: int = 512 * 2**20  # received so far of all bodies that come in several messages
+    compress_bytes: int = 4096  # results from this size on are compressed for clients that accept it

@@ -41,9 +41,18 @@ class Questions(Generic[Subject, Answer]):
                 raise Overloaded(
                     ErrorCode.QUEUE_FULL, "Too much is being looked up in the registry at the moment.", retry_after=1.0
                 )
-            task = self._asking[subject] = asyncio.ensure_future(question())
-            task.add_done_callback(lambda done: self._answered(subject, done))
+            task = self._begin(subject, question)
         return await asyncio.shield(task)
+
+    def start(self, subject: Subject, question: Callable[[], Coroutine[Any, Any, Answer]]) -> None:
+        """Asks beside whoever calls; nothing if ``subject`` is being asked about or too many questions are under way."""
+        if subject not in self._asking and len(self._asking) < MOST_QUESTIONS:
+            self._begin(subject, question)
+
+    def _begin(self, subject: Subject, question: Callable[[], Coroutine[Any, Any, Answer]]) -> asyncio.Task[Answer]:
+        task = self._asking[subject] = asyncio.ensure_future(question())
+        task.add_done_callback(lambda done: self._answered(subject, done))
+        return task
 
     def _answered(self, subject: Subject, task: asyncio.Task[Answer]) -> None:
         del self._asking[subject]

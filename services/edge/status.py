@@ -23,7 +23,7 @@ def http_status(code: E) -> int:  # noqa: C901, PLR0911, PLR0912 -- one flat tab
             return 403
         case E.MODEL_NOT_FOUND | E.ROUTE_NOT_FOUND | E.JOB_NOT_FOUND | E.BLOB_NOT_FOUND | E.TENANT_NOT_FOUND:
             return 404
-        case E.KEY_NOT_FOUND | E.UPLOAD_NOT_FOUND | E.BUILD_NOT_FOUND | E.DEPLOYMENT_NOT_FOUND:
+        case E.KEY_NOT_FOUND | E.UPLOAD_NOT_FOUND | E.BUILD_NOT_FOUND | E.DEPLOYMENT_NOT_FOUND | E.TUNING_NOT_FOUND:
             return 404
         case E.METHOD_NOT_ALLOWED:
             return 405

@@ -9,24 +9,25 @@ fixed sentence.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.errors import ErrorCode, FuroshikiError, OperatorError
-from core.telemetry.logs import get_logger
+from core.errors import ErrorCode
 from services.dataplane.infer import DataPlane
 from services.edge.access_log import AccessLog
 from services.edge.auth import Authenticator
+from services.edge.faults import shown
 from services.edge.http import App, ClientGone, Exchange, Receive, Scope, Send, Shared
 from services.edge.interface import Edge, no_route
 from services.edge.limits import EdgeLimits
+from services.edge.status import http_status
+from services.front.call import Service
+from services.openapi.edge import OpenApi
 from services.rest_v1.errors import problem
-
-log = get_logger(__name__)
-
-_CLIENT_CLOSED_REQUEST = 499
+from services.shared_memory.regions import Regions
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,7 +39,20 @@ class Parts:
     edges: Sequence[Edge]
     access_log: AccessLog
     limits: EdgeLimits
+    regions: Regions  # of shared memory
     metrics_open: bool = False  # whether other machines may read /metrics
+
+
+def service_of(parts: Parts) -> Service:
+    """What the front answers with, on the running loop: the same parts as the application's."""
+    return Service(
+        plane=parts.plane,
+        authenticator=parts.authenticator,
+        access_log=parts.access_log,
+        limits=parts.limits,
+        regions=parts.regions,
+        now=asyncio.get_running_loop().time,
+    )
 
 
 class InferenceApp:
@@ -53,6 +67,7 @@ class InferenceApp:
         self._inner = inner
         self._parts = parts
         self._edges = {edge.prefix: edge for edge in parts.edges}
+        self._document = OpenApi()
         self._shared = Shared(parts.limits)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,6 +78,9 @@ class InferenceApp:
             edge = self._edges.get(path[:3])
             if edge is not None and path[3:4] in ("", "/"):
                 await self._serve(edge, scope, receive, send)
+                return
+            if path == self._document.prefix:
+                await self._serve(self._document, scope, receive, send)
                 return
             if path == "/metrics" and not (self._parts.metrics_open or _from_this_machine(scope)):
                 exchange = Exchange(scope, receive, send, self._shared)
@@ -81,23 +99,16 @@ class InferenceApp:
                 await edge.handle(exchange, principal)
         except ClientGone:
             code = ErrorCode.CANCELLED
-            exchange.status = _CLIENT_CLOSED_REQUEST
-        except FuroshikiError as error:
-            code = error.code
-            await self._refuse(edge, exchange, error)
-        except Exception:
-            code = ErrorCode.INTERNAL
-            log.exception("unexpected_error", request_id=exchange.request_id, path=exchange.path, tenant=tenant)
-            await self._refuse(edge, exchange, _internal())
+            exchange.status = http_status(code)
+        except Exception as error:
+            refusal = shown(error, request_id=exchange.request_id, path=exchange.path, tenant=tenant)
+            code = refusal.code
+            if not exchange.status:
+                accept = exchange.headers.get(b"accept")
+                await exchange.answer(*edge.problem(refusal, exchange.request_id, accept))
         finally:
             seconds = time.perf_counter() - started
             self._parts.access_log.record(exchange, seconds=seconds, tenant=tenant, code=code)
-
-    async def _refuse(self, edge: Edge, exchange: Exchange, error: FuroshikiError) -> None:
-        if error.log_context:
-            log.warning("request_failed", request_id=exchange.request_id, code=error.code, **error.log_context)
-        if not exchange.status:
-            await exchange.answer(*edge.problem(error, exchange.request_id))
 
 
 def _from_this_machine(scope: Scope) -> bool:
@@ -106,9 +117,3 @@ def _from_this_machine(scope: Scope) -> bool:
     except ValueError:
         return False
     return (getattr(address, "ipv4_mapped", None) or address).is_loopback
-
-
-def _internal() -> OperatorError:
-    return OperatorError(
-        ErrorCode.INTERNAL, "The service failed unexpectedly; quote the request id when you report it."
-    )

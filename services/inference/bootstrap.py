@@ -3,57 +3,51 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
-import psutil
-
 from artifacts.keys.file import FileTrust
-from artifacts.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest
-from artifacts.signing.policy import Subject
 from artifacts.signing.verifier import BundleVerifier
-from artifacts.source import DirectorySource
-from core.clock import Clock, SystemClock
-from core.errors import ErrorCode, InitError, SignatureError
+from core.clock import SystemClock
+from core.errors import ErrorCode, InitError
 from runners.batching.policy import BatchLimits
+from runners.bundles import ModelLoader, claimed, load_bundle, loader_of
 from runners.cache import ModelCache
-from runners.interface import RunnerOptions
+from runners.remote.handle import attach
+from runners.remote.place import socket_path
 from services.dataplane.catalog.bundle import BundleCatalog
 from services.dataplane.catalog.interface import Catalog
 from services.dataplane.catalog.registry import RegistryCatalog
 from services.dataplane.infer import DataPlane
-from services.dataplane.loading import ModelLoader
 from services.dataplane.meters import Meters
 from services.dataplane.registry import RegistryGateway
 from services.edge.access_log import AccessLog
-from services.edge.auth import Authenticator, OpenAuth, RegistryAuth
 from services.edge.limits import EdgeLimits
+from services.inference.admission import authenticator_of, gate_of
 from services.inference.app import Parts
 from services.inference.settings import InferenceSettings
 from services.rest_v1.routes import RestV1
 from services.rest_v2.routes import RestV2
+from services.shared_memory.regions import RegionLimits, Regions
 
 
 async def build(settings: InferenceSettings) -> Parts:
-    """Makes the parts; in bundle mode the model is verified and loaded when this returns.
+    """Makes the parts; in bundle mode the model is verified and loaded when this returns, here or in the runner.
 
     Raises:
         InitError: ``INIT_*`` if the settings do not fit together or an open service would be reachable from outside.
         SignatureError: ``SIGN_*`` if the bundle does not verify.
     """
+    _check_topology(settings)
     clock = SystemClock()
     gateway = _gateway(settings)
-    loader = ModelLoader(
-        clock=clock,
-        options=RunnerOptions(threads=settings.runner.threads, instances=settings.runner.instances),
-        limits=_batch_limits(settings),
-    )
+    loader = loader_of(settings, limits=_batch_limits(settings))
     meters = Meters()
     catalog: Catalog
     if settings.source == "bundle":
-        tenant, catalog = await _bundle_catalog(settings, loader)
+        tenant, catalog = await _bundle_catalog(settings, loader, meters)
     else:
         tenant = settings.auth.open_tenant
         catalog = RegistryCatalog(
@@ -67,14 +61,17 @@ async def build(settings: InferenceSettings) -> Parts:
             loads=settings.cache.loads,
             scratch=settings.home if os.access(settings.home, os.W_OK | os.X_OK) else None,
         )
-    plane = DataPlane(catalog, meters)
+    authenticator = authenticator_of(settings, gateway, tenant=tenant, clock=clock)
+    plane = DataPlane(catalog, await gate_of(settings, clock=clock), meters, control=_control(settings))
+    regions = _regions(settings)
     limits = EdgeLimits(**settings.limits.model_dump())
     return Parts(
         plane=plane,
-        authenticator=_authenticator(settings, gateway, tenant, clock),
-        edges=(RestV2(plane, limits=limits, version=_version()), RestV1(plane, limits=limits)),
+        authenticator=authenticator,
+        edges=(RestV2(plane, limits=limits, version=server_version(), regions=regions), RestV1(plane, limits=limits)),
         access_log=AccessLog(clock=clock, enabled=settings.log.access),
         limits=limits,
+        regions=regions,
         metrics_open=settings.metrics.open,
     )
 
@@ -86,7 +83,7 @@ def preflight(settings: InferenceSettings) -> None:
         SignatureError: ``SIGN_*`` if the bundle does not verify.
     """
     if settings.source == "bundle":
-        source, subject = _bundle(settings)
+        source, subject = claimed(settings.bundle.path)
         policy = FileTrust(settings.trust.dir).policy(subject.tenant)
         BundleVerifier(policy=policy, clock=SystemClock()).verify(source, subject=subject, retain=False)
 
@@ -98,24 +95,38 @@ def _batch_limits(settings: InferenceSettings) -> BatchLimits:
     return replace(limits, inline_below_s=0.0) if settings.source == "registry" else limits
 
 
-async def _bundle_catalog(settings: InferenceSettings, loader: ModelLoader) -> tuple[str, Catalog]:
-    source, subject = _bundle(settings)
-    policy = FileTrust(settings.trust.dir).policy(subject.tenant)
-    return subject.tenant, BundleCatalog(await loader.load(source, subject=subject, policy=policy))
+def _control(settings: InferenceSettings) -> bool:
+    """A service of one bundle is there for that bundle; callers of a registry's service only decide what is in memory."""
+    wanted = settings.repository.control
+    return settings.source == "registry" if wanted is None else wanted
 
 
-def _bundle(settings: InferenceSettings) -> tuple[DirectorySource, Subject]:
-    """The bundle and what it claims to be; the verifier then holds it to that claim under the tenant's own keys."""
-    source = DirectorySource(settings.bundle.path)
-    try:
-        with source.open(MANIFEST_NAME) as file:
-            claimed = Manifest.from_bytes(file.read(MAX_MANIFEST_BYTES + 1))
-    except OSError as error:
-        raise SignatureError(
-            ErrorCode.FILE_MISSING, f"The bundle has no readable {MANIFEST_NAME}.", log_context={"cause": repr(error)}
-        ) from None
-    subject = Subject(tenant=claimed.tenant, model=claimed.model, version=claimed.version, variant=claimed.variant)
-    return source, subject
+def _regions(settings: InferenceSettings) -> Regions:
+    limits = RegionLimits(**settings.shared_memory.model_dump())
+    return Regions(limits, own_keys=settings.source == "registry")
+
+
+async def _bundle_catalog(settings: InferenceSettings, loader: ModelLoader, meters: Meters) -> tuple[str, Catalog]:
+    if settings.is_split:
+        loaded = await attach(
+            socket_path(settings.split.socket_dir),
+            limits=settings.split.wire,
+            max_wait_s=settings.batching.max_wait_s,
+            within_s=settings.split.start_s,
+        )
+        return loaded.tenant, BundleCatalog(loaded)
+    load = partial(load_bundle, settings, loader)
+    loaded = await load()
+    return loaded.tenant, BundleCatalog(loaded, reload=load, on_close=meters.forget)
+
+
+def _check_topology(settings: InferenceSettings) -> None:
+    if settings.topology == "split" and settings.source != "bundle":
+        raise InitError(
+            ErrorCode.SETTING_INVALID,
+            "FUROSHIKI_TOPOLOGY: got 'split' with FUROSHIKI_SOURCE=registry; expected 'embedded', or a service of one "
+            "bundle: each API worker of a registry's service loads what its callers ask for.",
+        )
 
 
 def _gateway(settings: InferenceSettings) -> RegistryGateway | None:
@@ -155,32 +166,8 @@ def _not_set(variable: str, why: str) -> InitError:
     return InitError(ErrorCode.SETTING_INVALID, f"{variable}: not set; {why}.")
 
 
-def _authenticator(
-    settings: InferenceSettings, gateway: RegistryGateway | None, tenant: str, clock: Clock
-) -> Authenticator:
-    if settings.auth.mode == "open":
-        _require_loopback()
-        return OpenAuth(tenant)
-    return RegistryAuth(
-        _needed(gateway, "FUROSHIKI_AUTH__MODE=api_key"),
-        clock=clock,
-        fresh_s=settings.registry.fresh_s,
-        grace_s=settings.registry.grace_s,
-    )
-
-
-def _require_loopback() -> None:
-    """An open service answers anybody who reaches it, so it may be reached from this machine only."""
-    for connection in psutil.Process().net_connections(kind="inet"):
-        if connection.status == psutil.CONN_LISTEN and not ipaddress.ip_address(connection.laddr.ip).is_loopback:
-            raise InitError(
-                ErrorCode.INIT_FAILED,
-                f"FUROSHIKI_AUTH__MODE: got 'open' while listening on {connection.laddr.ip}; an open service only "
-                "listens on loopback. Bind to 127.0.0.1 or use 'api_key'.",
-            )
-
-
-def _version() -> str:
+def server_version() -> str:
+    """The product's version, as clients are told."""
     try:
         return version("furoshiki")
     except PackageNotFoundError:

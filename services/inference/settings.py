@@ -1,28 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings of the inference service: ``FUROSHIKI_…``, nested by ``__`` (``FUROSHIKI_BATCHING__MAX_ROWS=128``)."""
+"""Settings of the inference service: ``FUROSHIKI_…``, nested by ``__`` (``FUROSHIKI_BATCHING__MAX_ROWS=128``).
+
+Those it shares with the runner of a split server are in :mod:`runners.settings`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BeforeValidator, Field, SecretStr
 
-from core.settings import Settings
-
-# A Bento's own files: src/{core,artifacts,runners,services,model,trust}
-_HERE: Final = Path(__file__).resolve().parents[2]
+from runners.settings import Section, ServingSettings
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")  # other processes share the prefix
+def _listed(value: Any) -> Any:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
-class Bundle(_Section):
-    path: Path = _HERE / "model"  # folder of the one bundle a built Bento serves
+Algorithms: TypeAlias = Annotated[tuple[Literal["EdDSA", "ES256", "RS256"], ...], BeforeValidator(_listed)]
+Tenants: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 
 
-class Registry(_Section):
+class Registry(Section):
     url: str | None = None  # root of the registry, for example http://127.0.0.1:8800
     api_key_file: Path | None = None  # this service's own key, of scope 'serve'; needed with source=registry
     fresh_s: float = Field(default=5.0, gt=0)  # seconds an answer of the registry is used without asking again
@@ -31,16 +32,47 @@ class Registry(_Section):
     patience_s: float = Field(default=2.0, gt=0)  # the registry counts as out of reach if it answers no question within
 
 
-class Auth(_Section):
-    mode: Literal["api_key", "open"] = "api_key"  # open: no credential; only while listening on loopback
+class Auth(Section):
+    mode: Literal["api_key", "jwt", "both", "open"] = "api_key"  # both: keys and tokens; open: none, loopback only
     open_tenant: str = "default"  # whose models an open service with a registry serves
 
 
-class Trust(_Section):
-    dir: Path = _HERE / "trust"  # <tenant>.json: the keys each tenant trusts
+class TokenIssuer(Section):
+    issuer: str = Field(min_length=1)  # what its tokens say in 'iss'
+    audience: str = Field(min_length=1)  # what they must have in 'aud'
+    jwks: str = Field(min_length=1)  # its key set: path of a file, or https URL (http only on this machine)
+    algorithms: Algorithms = ("EdDSA", "ES256", "RS256")  # it may sign with; with commas in between
+    tenants: Tenants = ()  # it may speak for, with commas in between; empty: for every tenant
+    tenant_claim: str = "tenant"  # claim that names the tenant
+    scope_claim: str = "scope"  # claim that lists scopes, as a list or with spaces in between; one must be 'infer'
+    leeway_s: float = Field(default=30.0, ge=0, le=300)  # seconds by which its clock and ours may differ
 
 
-class Limits(_Section):
+class Jwt(Section):
+    issuers: Mapping[str, TokenIssuer] = Field(
+        default_factory=dict
+    )  # whose tokens are believed, by a name of your choice
+    fresh_s: float = Field(default=300.0, gt=0)  # seconds an issuer's keys are used without asking again
+    grace_s: float = Field(default=3600.0, ge=0)  # seconds more while they cannot be had
+    refetch_s: float = Field(default=10.0, gt=0)  # at least, between two fetches because of unknown key ids
+    timeout_s: float = Field(default=2.0, gt=0)  # a key set must be there within
+
+
+class QuotaRedis(Section):
+    url: SecretStr | None = None  # redis://… or rediss://…; None: every process keeps to its share
+    prefix: str = Field(default="furoshiki:quota", min_length=1)  # of all keys
+    timeout_s: float = Field(default=0.5, gt=0)  # Redis counts as away if it does not answer within
+
+
+class Quota(Section):
+    requests_per_second: float | None = Field(default=None, ge=0)  # of tenants whose record sets none; None: no limit
+    burst: int | None = Field(default=None, ge=0)  # requests at once after a pause; None: those of one second
+    concurrent_requests: int | None = Field(default=None, ge=0)  # under way at a time; None: no limit
+    processes: int | None = Field(default=None, ge=1)  # API workers of all servers; None: the workers of this one
+    redis: QuotaRedis = QuotaRedis()
+
+
+class Limits(Section):
     body_bytes: int = Field(default=64 * 2**20, gt=0)  # whole body of a request
     json_bytes: int = Field(default=4 * 2**20, gt=0)  # its JSON part; larger tensors travel in binary form
     tensor_elements: int = Field(default=64 * 2**20, gt=0)  # of one tensor, before anything is allocated
@@ -49,55 +81,58 @@ class Limits(_Section):
     rank: int = Field(default=16, gt=0)  # dimensions of one tensor
     output_bytes: int = Field(default=256 * 2**20, gt=0)  # tensors of one result
     body_idle_s: float = Field(default=30.0, gt=0)  # silence inside a body after which it is refused
+    body_s: float = Field(default=300.0, gt=0)  # a whole body may take, however steadily it comes
+    compress_bytes: int = Field(default=4096, gt=0)  # larger results are compressed for clients that accept it
     bodies_bytes: int = Field(default=512 * 2**20, gt=0)  # received so far of all incomplete bodies together
 
 
-class Http(_Section):
-    drain_s: float = Field(default=10.0, ge=0)  # how long accepted requests may take to end at a stop
-
-
-class Metrics(_Section):
+class Metrics(Section):
     open: bool = False  # answer /metrics, which names every tenant and model, to other machines too
 
 
-class Batching(_Section):
-    max_rows: int = Field(default=64, gt=0)  # merged into one execution
-    max_request_rows: int = Field(default=4096, gt=0)  # one request may bring
-    max_queue_rows: int = Field(default=4096, gt=0)  # waiting per model
-    max_queue_bytes: int = Field(default=256 * 2**20, gt=0)  # of inputs waiting per model
-    max_wait_s: float = Field(default=30.0, gt=0)  # from arrival to result, unless the caller set a deadline
-    # Off with source=registry, whatever is set: there the process is shared, and one tenant's model would hold up all.
-    inline_below_s: float = Field(default=0.001, ge=0)  # shorter batches run on the loop; 0, source=registry: never
+class Repository(Section):
+    control: bool | None = None  # callers load and unload their tenant's models; None: with source=registry only
 
 
-class Runner(_Section):
-    threads: int = Field(default=1, ge=1)  # threads inside one execution
-    instances: int = Field(default=1, ge=1)  # executions in flight per model
+class SharedMemory(Section):
+    enabled: bool = False  # clients on this machine name files in /dev/shm, which this service then reads and writes
+    regions: int = Field(default=64, gt=0)  # registered by one tenant
+    bytes: int = Field(default=2**30, gt=0)  # of one tenant's regions together
 
 
-class Cache(_Section):
+class Grpc(Section):
+    port: int | None = Field(default=None, ge=1, le=65535)  # of the gRPC server; not set: there is none
+    host: str = "127.0.0.1"  # address it listens on
+    certificate: Path | None = None  # PEM chain; with it and its key the port speaks TLS only
+    key: Path | None = None  # PEM private key of the certificate
+    client_ca: Path | None = None  # PEM; clients must show a certificate it signed, beside their credential
+    calls: int = Field(default=4096, gt=0)  # answered at a time, open streams included; more are refused at once
+    connection_calls: int = Field(default=1024, gt=0)  # of one connection at a time; more wait in the client
+    stream_requests: int = Field(default=64, gt=0)  # of one stream at a time; more are not read yet
+    stream_idle_s: float = Field(default=3600.0, gt=0)  # without a request, after which a stream is ended
+    keepalive_s: float = Field(
+        default=60.0, gt=0
+    )  # of silence, after which a client is asked whether it is still there
+    ping_interval_s: float = Field(default=10.0, ge=0)  # a client that asks us more often is disconnected
+    reflection: bool = True  # tell clients the services and their messages
+    engine: Literal["http2", "grpc"] = "http2"  # who speaks HTTP/2: this process's event loop, or gRPC's C core
+
+
+class Cache(Section):
     bytes: int = Field(default=2 * 2**30, gt=0)  # model files kept loaded; a larger model is refused
     loads: int = Field(default=2, ge=1)  # models fetched and loaded at a time
 
 
-class Log(_Section):
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    style: Literal["auto", "json", "console"] = "auto"
-    access: bool = True  # one line per request
-
-
-class InferenceSettings(Settings):
+class InferenceSettings(ServingSettings):
     """Everything the inference service can be told."""
 
-    source: Literal["bundle", "registry"] = "bundle" if (_HERE / "model").is_dir() else "registry"  # of models
-    bundle: Bundle = Bundle()
     registry: Registry = Registry()
     auth: Auth = Auth()
-    trust: Trust = Trust()
-    http: Http = Http()
+    jwt: Jwt = Jwt()
+    quota: Quota = Quota()
     metrics: Metrics = Metrics()
     limits: Limits = Limits()
-    batching: Batching = Batching()
-    runner: Runner = Runner()
+    grpc: Grpc = Grpc()
     cache: Cache = Cache()
-    log: Log = Log()
+    repository: Repository = Repository()
+    shared_memory: SharedMemory = SharedMemory()

@@ -3,22 +3,27 @@
 
 from __future__ import annotations
 
-import orjson
-
 from core.errors import FuroshikiError
 from services.edge.interface import Problem, error_headers
 from services.edge.status import http_status
+from services.rest_v1.negotiation import CODECS, JSON_TYPE, error_type
 
 
-def problem(error: FuroshikiError, request_id: str) -> Problem:
-    """Status, body and headers of an error."""
-    body = {
-        "error": {
-            "code": error.code,
-            "message": error.message,
-            "retryable": error.retryable,
-            "request_id": request_id,
-            "details": error.details,
-        }
+def problem(error: FuroshikiError, request_id: str, accept: bytes | None = None) -> Problem:
+    """Status, body and headers of an error.
+
+    Args:
+        error: What went wrong.
+        request_id: The id of the exchange.
+        accept: The caller's ``Accept``, if it sent one.
+    """
+    told = {
+        "code": str(error.code),
+        "message": error.message,
+        "retryable": error.retryable,
+        "request_id": request_id,
+        "details": error.details,
     }
-    return http_status(error.code), orjson.dumps(body), error_headers(error)
+    media_type = JSON_TYPE if accept is None else error_type(accept)
+    headers = [(name, value) for name, value in error_headers(error) if name != b"content-type"]
+    return http_status(error.code), CODECS[media_type].problem(told), [(b"content-type", media_type), *headers]

@@ -7,15 +7,18 @@ import asyncio
 import time
 from functools import partial
 
-from core.errors import ErrorCode, FuroshikiError, InvalidRequest
+from core.errors import FuroshikiError
+from core.inference import InferenceRequest
 from services.dataplane.infer import DataPlane
-from services.edge.context import Principal
-from services.edge.http import JSON, Exchange
-from services.edge.interface import Problem, no_route, refuse_encoding, require_method
+from services.edge.context import Principal, traceparent
+from services.edge.features import require
+from services.edge.http import Exchange
+from services.edge.interface import Problem, no_route, require_method
 from services.edge.limits import EdgeLimits
 from services.edge.results import is_large
-from services.rest_v1 import codec
 from services.rest_v1.errors import problem
+from services.rest_v1.interface import Answer, Message, to_request
+from services.rest_v1.negotiation import negotiate
 
 
 class RestV1:
@@ -39,34 +42,40 @@ class RestV1:
         if exchange.path != "/v1/infer":
             raise no_route(exchange)
         require_method(exchange, "POST")
-        refuse_encoding(exchange)
-        _require_json(exchange)
+        forms = negotiate(exchange.headers.get(b"content-type"), exchange.headers.get(b"accept"))
+        for feature in forms.features:
+            require(principal, feature)
         started, arrived = time.perf_counter(), asyncio.get_running_loop().time()
-        message = codec.parse(await exchange.body(self._limits), self._limits)
-        deadline = message.deadline(arrived)
+        message = forms.reader.parse(bytes(await exchange.body(self._limits)), self._limits)
         with exchange.cancelled_on_hang_up():
-            model = await self._plane.describe(principal, message.model, message.version_text, deadline=deadline)
-            request = codec.to_request(
-                message,
-                model.signature,
-                limits=self._limits,
-                tenant=principal.tenant,
-                request_id=exchange.request_id,
-                deadline=deadline,
-            )
+            request = await self._request(exchange, principal, message, arrived)
             response = await self._plane.infer(principal, request, protocol="rest_v1")
-        seconds = time.perf_counter() - started
-        encode = partial(codec.encode, response, limits=self._limits, request_id=exchange.request_id, seconds=seconds)
-        body = await asyncio.to_thread(encode) if is_large(response, self._limits) else encode()
-        await exchange.answer(200, body, [JSON, (b"x-furoshiki-model-digest", response.digest.encode("ascii"))])
-
-    def problem(self, error: FuroshikiError, request_id: str) -> Problem:
-        return problem(error, request_id)
-
-
-def _require_json(exchange: Exchange) -> None:
-    media_type = exchange.headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
-    if media_type != b"application/json":
-        raise InvalidRequest(
-            ErrorCode.UNSUPPORTED_MEDIA_TYPE, f"Content-Type {media_type[:60]!r}; expected 'application/json'."
+        answer = Answer(
+            response=response,
+            request_id=exchange.request_id,
+            latency_ms=round((time.perf_counter() - started) * 1000, 3),
+            raw=message.raw,
         )
+        encode = partial(forms.writer.encode, answer, self._limits)
+        body = await asyncio.to_thread(encode) if is_large(response, self._limits) else encode()
+        digest = response.digest.encode("ascii")
+        headers = [(b"content-type", forms.media_type), (b"x-furoshiki-model-digest", digest)]
+        await exchange.answer_compressed(200, body, headers, least=self._limits.compress_bytes)
+
+    async def _request(
+        self, exchange: Exchange, principal: Principal, message: Message, arrived: float
+    ) -> InferenceRequest:
+        deadline = message.deadline(arrived)
+        model = await self._plane.describe(principal, message.model, message.version, deadline=deadline)
+        return to_request(
+            message,
+            model.signature,
+            limits=self._limits,
+            tenant=principal.tenant,
+            request_id=exchange.request_id,
+            deadline=deadline,
+            traceparent=traceparent(exchange.headers.get(b"traceparent")),
+        )
+
+    def problem(self, error: FuroshikiError, request_id: str, accept: bytes | None = None) -> Problem:
+        return problem(error, request_id, accept)

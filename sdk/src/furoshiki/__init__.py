@@ -34,7 +34,8 @@ from furoshiki.logs import LogChunk
 from furoshiki.models import Model, StageChange
 from furoshiki.progress import Progress
 from furoshiki.retry import Retry
-from furoshiki.tenants import Tenant
+from furoshiki.tenants import Tenant, TenantLimits
+from furoshiki.tunings import Tuning, TuningChoice, TuningDevice, TuningPoint
 from furoshiki.version import __version__
 from furoshiki.versions import File, Tensor, Variant, Version
 
@@ -72,10 +73,15 @@ __all__ = [
     "SignatureRefused",
     "StageChange",
     "Tenant",
+    "TenantLimits",
     "Tensor",
     "TransientError",
     "TrustPolicy",
     "TrustedKey",
+    "Tuning",
+    "TuningChoice",
+    "TuningDevice",
+    "TuningPoint",
     "Unavailable",
     "Variant",
     "Verified",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
 from typing import Final, Self
@@ -29,9 +29,10 @@ from furoshiki.models import Models
 from furoshiki.resource import D, Resource, operation
 from furoshiki.retry import Clock, Retry, RetryBudget, SystemClock
 from furoshiki.steps import Steps
-from furoshiki.tenants import Tenants
+from furoshiki.tenants import NO_LIMITS, TenantLimits, Tenants
 from furoshiki.tensors import Array
 from furoshiki.transport import AsyncTransport, SyncTransport
+from furoshiki.tunings import Tunings
 from furoshiki.version import __version__
 from furoshiki.versions import Versions
 
@@ -42,13 +43,15 @@ _LOOPBACK: Final = ("all://127.0.0.1", "all://localhost", "all://[::1]")  # neve
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Whose key the client uses."""
+    """Whose key the client uses, and what its tenant may use of the inference services."""
 
     tenant: str
     key_id: str
     name: str
     scopes: tuple[str, ...]
     expires_at: datetime | None = None  # None: does not expire
+    limits: TenantLimits = NO_LIMITS
+    features: dict[str, bool] = field(default_factory=dict)  # a name that is missing: as each service decides
 
 
 class _Surface(Resource[D]):
@@ -59,6 +62,7 @@ class _Surface(Resource[D]):
         self.models: Models[D] = Models(transport, api)
         self.versions: Versions[D] = Versions(transport, api)
         self.jobs: Jobs[D] = Jobs(transport, api)
+        self.tunings: Tunings[D] = Tunings(transport, api)
         self.builds: Builds[D] = Builds(transport, api)
         self.deployments: Deployments[D] = Deployments(transport, api)
         self.keys: Keys[D] = Keys(transport, api)

@@ -32,7 +32,7 @@ class Job:
     """One job."""
 
     id: str
-    kind: str  # "build", "deploy" or "stop"
+    kind: str  # "build", "deploy", "stop" or "tune"
     state: str  # "queued", "running", "succeeded", "failed" or "cancelled"
     progress: float = 0.0  # 0 to 1
     step: str | None = None  # what it is doing, in words

@@ -49,6 +49,7 @@ _BY_PREFIX: Final[tuple[tuple[str, type[FuroshikiError]], ...]] = (
     ("UPLOAD_001", NotFound),
     ("BUILD_001", NotFound),
     ("DEPLOY_001", NotFound),
+    ("TUNING_001", NotFound),
     ("VALID_006", NotFound),
     ("UPLOAD_", Conflict),
     ("MODEL_", InvalidRequest),

@@ -3,12 +3,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from typing import Final
 
 from furoshiki.api import get_request, json_request
 from furoshiki.resource import D, Resource, listing, operation
 from furoshiki.steps import Items, Steps, path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantLimits:
+    """How much a tenant may ask of the inference services. None: what each service gives by default; 0: nothing."""
+
+    requests_per_second: float | None = None  # in the long run
+    burst: int | None = None  # requests at once after a pause; None beside a rate: those of one second
+    concurrent_requests: int | None = None  # under way at a time
+
+
+NO_LIMITS: Final = TenantLimits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +32,8 @@ class Tenant:
     name: str
     display_name: str | None = None
     created_at: datetime | None = None
+    limits: TenantLimits = NO_LIMITS
+    features: dict[str, bool] = field(default_factory=dict)  # a name that is missing: as each service decides
 
 
 class Tenants(Resource[D]):
@@ -37,6 +53,27 @@ class Tenants(Resource[D]):
     def get(self, name: str) -> Steps[Tenant]:
         """One tenant by name."""
         return (yield from self._api.fetch(get_request(path("tenants", name)), Tenant))
+
+    @operation
+    def set_limits(self, name: str, limits: TenantLimits) -> Steps[Tenant]:
+        """Replaces a tenant's limits; inference services follow within seconds.
+
+        Raises:
+            NotFound: ``TENANT_001`` if there is no such tenant.
+        """
+        request = json_request("PUT", path("tenants", name, "limits"), asdict(limits), repeatable=True)
+        return (yield from self._api.fetch(request, Tenant))
+
+    @operation
+    def set_features(self, name: str, features: Mapping[str, bool]) -> Steps[Tenant]:
+        """Replaces what is switched on and off for a tenant; inference services follow within seconds.
+
+        Raises:
+            NotFound: ``TENANT_001`` if there is no such tenant.
+        """
+        fields = {"features": dict(features)}
+        request = json_request("PUT", path("tenants", name, "features"), fields, repeatable=True)
+        return (yield from self._api.fetch(request, Tenant))
 
     @listing
     def list(self) -> Items[Tenant]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,10 +24,10 @@ from artifacts.signing.policy import Subject
 from artifacts.source import DirectorySource
 from core.clock import Clock
 from core.errors import ErrorCode, InvalidRequest, ModelError, SignatureError, Unavailable
-from core.refs import parse_name, parse_version
+from runners.bundles import ModelLoader
 from runners.cache import LoadedModel, ModelCache
-from services.dataplane.catalog.interface import not_found
-from services.dataplane.loading import ModelLoader
+from services.dataplane.catalog.interface import ModelState, State, asked_number, not_found, state_of
+from services.dataplane.catalog.listing import Listing
 from services.dataplane.registry import RegistryGateway
 from services.edge.context import Principal
 from services.edge.questions import Questions
@@ -84,19 +85,79 @@ class RegistryCatalog:
         self._loads = asyncio.Semaphore(loads)
         self._scratch = scratch
         self._questions: Questions[_Name, _Meaning] = Questions()
+        self._listing = Listing(gateway, clock=clock, fresh_s=fresh_s)
         self._closed = False
         self.release = cache.release
 
     async def acquire(self, principal: Principal, model: str, version: str | None) -> LoadedModel:
+        meaning, digest = await self._find(principal, model, version)
+        return await self._cache.acquire(
+            (principal.tenant, digest), partial(self._load, principal.tenant, model, meaning)
+        )
+
+    async def _find(self, principal: Principal, model: str, version: str | None) -> tuple[_Meaning, str]:
+        """What a name means, and the digest of that."""
         name = (principal.tenant, model, version)
         meaning = self._names.get(name)
         if meaning is None or meaning.fresh_until <= self._clock.monotonic():
-            number = _number(model, version)
+            number = asked_number(model, version)
             meaning = await self._questions.ask(name, partial(self._ask, name, number))
         if meaning.digest is None:
             raise not_found(model, version)
-        key = (principal.tenant, meaning.digest)
-        return await self._cache.acquire(key, partial(self._load, principal.tenant, model, meaning))
+        return meaning, meaning.digest
+
+    def lease(self, principal: Principal, model: str, version: str | None) -> LoadedModel | None:
+        meaning = self._names.get((principal.tenant, model, version))
+        if meaning is None or meaning.digest is None or meaning.fresh_until <= self._clock.monotonic():
+            return None
+        return self._cache.lease((principal.tenant, meaning.digest))
+
+    def loaded(self, principal: Principal) -> Sequence[LoadedModel]:
+        return [model for model in self._cache.models if model.tenant == principal.tenant]
+
+    async def resolve(self, principal: Principal, model: str, version: str | None) -> str:
+        meaning, _ = await self._find(principal, model, version)
+        return str(meaning.version)
+
+    async def versions(self, principal: Principal, model: str) -> Sequence[str]:
+        asked_number(model, None)
+        try:
+            numbers = await self._listing.versions(principal.tenant, model)
+        except Unavailable:
+            numbers = tuple(sorted(int(found.version) for found in self.loaded(principal) if found.model == model))
+            if not numbers:
+                raise
+        return [str(number) for number in numbers]
+
+    async def index(self, principal: Principal) -> Sequence[ModelState]:
+        tenant = principal.tenant
+        states = {(model.model, model.version): state_of(model) for model in self.loaded(principal)}
+        for name, number in (await self._listing.models(tenant)).items():
+            version = "" if number is None else str(number)
+            if (name, version) not in states:
+                states[name, version] = self._not_loaded(tenant, name, version)
+        return [states[key] for key in sorted(states)]
+
+    def _not_loaded(self, tenant: str, name: str, version: str) -> ModelState:
+        if not version:
+            return ModelState(name=name, version="", state=State.UNAVAILABLE, reason="no version is registered")
+        meanings = [self._names.get((tenant, name, asked)) for asked in (None, version)]
+        keys = {(tenant, meaning.digest) for meaning in meanings if meaning is not None and meaning.digest is not None}
+        if not keys.isdisjoint(self._cache.loading):
+            return ModelState(name=name, version=version, state=State.LOADING)
+        return ModelState(
+            name=name, version=version, state=State.UNAVAILABLE, reason="not loaded; the first request loads it"
+        )
+
+    async def load(self, principal: Principal, model: str) -> None:
+        self.release(await self.acquire(principal, model, None))
+
+    async def unload(self, principal: Principal, model: str) -> None:
+        loaded = [found for found in self.loaded(principal) if found.model == model]
+        if not loaded:
+            await self._find(principal, model, None)
+        for found in loaded:
+            self._cache.evict((found.tenant, found.digest))
 
     async def ready(self) -> bool:
         return not self._closed
@@ -167,7 +228,11 @@ class RegistryCatalog:
         try:
             folder = Path(scratch.name) / "bundle"
             await self._gateway.download(tenant, model, meaning.version, folder)
-            return await self._loader.load(DirectorySource(folder), subject=subject, policy=policy)
+            device = self._loader.device
+            tuning = None
+            if device is not None:
+                tuning = await self._gateway.tuning(tenant, model, meaning.version, device=device)
+            return await self._loader.load(DirectorySource(folder), subject=subject, policy=policy, tuning=tuning)
         finally:
             # Not awaited: a load that is given up while it waits here would leave its model open.
             asyncio.get_running_loop().run_in_executor(None, scratch.cleanup)
@@ -180,12 +245,3 @@ def _too_large(model: str, meaning: _Meaning, capacity: int) -> InvalidRequest:
         "Its operator can raise FUROSHIKI_CACHE__BYTES.",
         details={"size": meaning.size, "limit": capacity},
     )
-
-
-def _number(model: str, version: str | None) -> int | None:
-    """The version asked for. An illegal name names nothing; it is neither asked about nor remembered."""
-    try:
-        parse_name(model, what="model")
-        return None if version is None else parse_version(version)
-    except InvalidRequest:
-        raise not_found(model, version) from None

@@ -1,256 +1,300 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One table of requests, answered alike by every protocol edge: same code, same status, nothing leaked."""
+"""The edges over HTTP: the contract of all edges, and what HTTP adds to it: statuses, methods, media types, bodies."""
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import json
-from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
-from dataclasses import replace
+import zlib
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from math import prod
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-import pytest_asyncio
 
-from core.clock import SystemClock
-from core.errors import AuthError, ErrorCode
-from core.tensors import ANY, DType, Signature, TensorSpec
-from runners.testing import POISON, FakeRunner
-from services.edge.auth import Identified, RegistryAuth
-from services.edge.context import Principal
+from core.errors import ErrorCode, TensorError
+from core.tensors import Array, DType, dtype_from_oip
+from runners.interface import StopSignal
+from runners.testing import FakeRunner
+from services.edge import binary_tensors
 from services.edge.limits import EdgeLimits
-from services.testing import DIGEST, serving
+from services.edge.status import http_status
+from services.inference.app import Parts
+from services.testing import client_of, listening, parts
+from services.testing_contract import (
+    OK,
+    ROWS,
+    Answer,
+    CannotAsk,
+    DeclaringEdgeContract,
+    EchoRunner,
+    EdgeContract,
+    Question,
+    Tensor,
+)
 
-ROWS = np.array([[1.5, 2], [3, -4]], dtype=np.float32)
+JSON = {"Content-Type": "application/json"}
 
 
-class Keys:
-    """A directory of two callers; a real one is the registry."""
+class HttpClient:
+    """Asks over HTTP, and holds every answer to the one table of statuses."""
 
-    async def whoami(self, credential: str) -> Identified:
-        tenants = {"key-acme": "acme", "key-rival": "rival"}
-        if credential not in tenants:
-            raise AuthError(ErrorCode.AUTH_INVALID, "The credential is not valid.")
-        return Identified(principal=Principal(tenant=tenants[credential], key_id=credential), expires_at=None)
+    def __init__(self, client: httpx.AsyncClient, edge: HttpEdgeContract) -> None:
+        self._client = client
+        self._edge = edge
+
+    async def ask(self, question: Question) -> Answer:
+        path, body, headers = self._edge.write(question)
+        named = {"X-API-Key": question.credential, "X-Request-ID": question.request_id}
+        headers |= {name: value for name, value in named.items() if value is not None}
+        response = await self._client.post(path, content=body, headers=headers)
+        return self.read(response)
+
+    def read(self, response: httpx.Response) -> Answer:
+        facts = {
+            "request_id": response.headers["x-request-id"],
+            "digest": response.headers.get("x-furoshiki-model-digest", ""),
+        }
+        if response.status_code == 200:
+            version, outputs = self._edge.read(response)
+            return Answer(code=OK, version=version, outputs=outputs, **facts)
+        code = ErrorCode(self._edge.error_code(response))
+        assert response.status_code == http_status(code)
+        assert response.headers["x-furoshiki-error"] == code
+        assert ("www-authenticate" in response.headers) == (response.status_code == 401)
+        return Answer(code=code, text=f"{response.headers} {response.text}", **facts)
 
 
-class EdgeContract(ABC):
-    """What every edge does with the same request. A subclass knows only how its protocol writes requests and errors."""
-
-    protocol: str
+class HttpEdgeContract(EdgeContract):
+    """The contract for an edge over HTTP."""
 
     @abstractmethod
-    def request(self, *, model: str = "fake", version: str | None = None, **inputs: Any) -> tuple[str, Any]:
-        """Path and JSON body of an inference with nested-list inputs of datatype FP32."""
+    def write(self, question: Question) -> tuple[str, bytes, dict[str, str]]:
+        """Path, body and headers of a request."""
 
     @abstractmethod
-    def outputs(self, body: Any) -> dict[str, Any]:
-        """Outputs of an answer, nested."""
+    def read(self, response: httpx.Response) -> tuple[str, dict[str, Any]]:
+        """Version and outputs of an answer."""
 
     @abstractmethod
     def error_code(self, response: httpx.Response) -> str:
-        """The stable code of an error answer."""
+        """The stable code of an error answer, whose form is checked."""
 
-    @pytest.fixture
-    def runner(self) -> FakeRunner:
-        return FakeRunner(width=2)
+    @asynccontextmanager
+    async def connect(self, made: Parts) -> AsyncIterator[HttpClient]:
+        async with client_of(made) as client:
+            yield HttpClient(client, self)
 
-    @pytest_asyncio.fixture
-    async def client(self, runner: FakeRunner) -> AsyncIterator[httpx.AsyncClient]:
-        async with serving(runner, limits=EdgeLimits(body_bytes=4096, json_bytes=2048)) as client:
+    @asynccontextmanager
+    async def raw(self, **limits: Any) -> AsyncIterator[httpx.AsyncClient]:
+        async with client_of(parts(FakeRunner(width=2), limits=EdgeLimits(**limits))) as client:
             yield client
 
-    async def post(self, client: httpx.AsyncClient, **request: Any) -> httpx.Response:
-        path, body = self.request(**request)
-        return await client.post(path, json=body)
-
-    async def test_result(self, client: httpx.AsyncClient) -> None:
-        """A request gets what the model computes, row by row, and the verified digest."""
-        response = await self.post(client, x=ROWS.tolist())
-        assert response.status_code == 200, response.text
-        assert self.outputs(response.json()) == {"y": (2 * ROWS + 1).tolist()}
-        assert response.headers["x-furoshiki-model-digest"] == DIGEST
-
-    async def test_request_id_is_echoed(self, client: httpx.AsyncClient) -> None:
-        """A legal request id comes back; with an illegal one a fresh id is made."""
-        path, body = self.request(x=ROWS.tolist())
-        legal = await client.post(path, json=body, headers={"X-Request-ID": "trace-1:a.b_c"})
-        illegal = await client.post(path, json=body, headers={"X-Request-ID": "a b\x7f"})
-        assert legal.headers["x-request-id"] == "trace-1:a.b_c"
-        assert len(illegal.headers["x-request-id"]) == 32
+    def outcome(self, response: httpx.Response) -> tuple[int, str]:
+        return response.status_code, OK if response.status_code == 200 else self.error_code(response)
 
     @pytest.mark.parametrize(
-        ("request_", "status", "code"),
-        [
-            ({"model": "other", "x": [[1, 2]]}, 404, ErrorCode.MODEL_NOT_FOUND),
-            ({"version": "9", "x": [[1, 2]]}, 404, ErrorCode.MODEL_NOT_FOUND),
-            ({"version": "abc", "x": [[1, 2]]}, 404, ErrorCode.MODEL_NOT_FOUND),
-            ({"x": [[1, 2, 3]]}, 400, ErrorCode.TENSOR_SHAPE),
-            ({"x": [1, 2]}, 400, ErrorCode.TENSOR_SHAPE),
-            ({"x": []}, 400, ErrorCode.TENSOR_SHAPE),
-            ({"x": [["1", "2"]]}, 400, ErrorCode.TENSOR_DATA),
-            ({"x": [[True, False]]}, 400, ErrorCode.TENSOR_DATA),
-            ({"x": [[None, 1]]}, 400, ErrorCode.TENSOR_DATA),
-            ({"x": [[1, 2], [3]]}, 400, ErrorCode.TENSOR_DATA),
-            ({"x": [[1e300, 2]]}, 400, ErrorCode.TENSOR_DATA),
-            ({"z": [[1, 2]]}, 400, None),
-            ({"x": [[1, 2]], "z": [[1, 2]]}, 400, ErrorCode.TENSOR_UNEXPECTED),
-            ({}, 400, ErrorCode.TENSOR_MISSING),
-            ({"x": [[POISON, 0]]}, 400, ErrorCode.TENSOR_REJECTED),
-        ],
+        "body",
+        [b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe{}", b"NaN", b"[" * 2000, b'{"inputs":' * 150, b"\0" * 100],
     )
-    async def test_errors(
-        self, client: httpx.AsyncClient, request_: dict[str, Any], status: int, code: ErrorCode | None
-    ) -> None:
-        """Each wrong request gets its status and stable code, and a message that is a sentence."""
-        response = await self.post(client, **request_)
-        assert response.status_code == status, response.text
-        expected = {code} if code else {ErrorCode.TENSOR_MISSING, ErrorCode.TENSOR_UNEXPECTED}
-        assert self.error_code(response) in expected
-        assert "Traceback" not in response.text
-
-    @pytest.mark.parametrize(
-        "body", [b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe{}", b"NaN", b"[" * 2000, b'{"inputs":' * 150]
-    )
-    async def test_malformed_bodies(self, client: httpx.AsyncClient, body: bytes) -> None:
+    async def test_malformed_bodies(self, body: bytes) -> None:
         """What is not a request at all, a depth bomb and bytes that are not UTF-8 included, gets 400 VALID_001."""
-        path, _ = self.request(x=ROWS.tolist())
-        response = await client.post(path, content=body, headers={"Content-Type": "application/json"})
-        assert (response.status_code, self.error_code(response)) == (400, ErrorCode.MALFORMED)
+        path, _, headers = self.write(Question())
+        async with self.raw() as client:
+            response = await client.post(path, content=body, headers=headers)
+        assert self.outcome(response) == (400, ErrorCode.MALFORMED)
 
-    async def test_nan_is_not_json(self, client: httpx.AsyncClient) -> None:
-        """NaN cannot come in as JSON."""
-        path, body = self.request(x=[[float("nan"), 1.0]])
-        response = await client.post(path, content=json.dumps(body), headers={"Content-Type": "application/json"})
-        assert response.status_code == 400
-
-    async def test_body_over_the_limit(self, client: httpx.AsyncClient) -> None:
+    async def test_body_over_the_limit(self) -> None:
         """A body over the limit gets 413, whether its length was declared or it came in chunks."""
-        path, _ = self.request(x=ROWS.tolist())
+        path, _, headers = self.write(Question())
 
         async def chunks() -> AsyncIterator[bytes]:
             for _ in range(5):
                 yield b" " * 1000
 
-        headers = {"Content-Type": "application/json"}
-        declared = await client.post(path, content=b" " * 5000, headers=headers)
-        chunked = await client.post(path, content=chunks(), headers=headers)
-        json_part = await client.post(path, content=b" " * 3000, headers=headers)
-        for response in (declared, chunked, json_part):
-            assert (response.status_code, self.error_code(response)) == (413, ErrorCode.TOO_LARGE)
+        async with self.raw(body_bytes=4096) as client:
+            declared = await client.post(path, content=b" " * 5000, headers=headers)
+            chunked = await client.post(path, content=chunks(), headers=headers)
+        assert [self.outcome(response) for response in (declared, chunked)] == [(413, ErrorCode.TOO_LARGE)] * 2
 
-    async def test_a_deep_tensor_is_refused(self, client: httpx.AsyncClient) -> None:
-        """Data nested far deeper than its rank is bad data, not a stack overflow."""
-        path, body = self.request(x=["HERE"])
-        text = json.dumps(body).replace('["HERE"]', "[" * 900 + "]" * 900)
-        response = await client.post(path, content=text, headers={"Content-Type": "application/json"})
-        assert response.status_code == 400
+    async def test_a_chunked_body_is_a_body(self) -> None:
+        """A body that comes byte by byte, without a declared length, is answered like any other."""
+        path, body, headers = self.write(Question())
 
-    async def test_compressed_bodies_are_refused(self, client: httpx.AsyncClient) -> None:
-        """A Content-Encoding this edge does not read gets 415, not garbage."""
-        path, _ = self.request(x=ROWS.tolist())
-        response = await client.post(path, content=b"x", headers={"Content-Encoding": "gzip"})
-        assert (response.status_code, self.error_code(response)) == (415, ErrorCode.UNSUPPORTED_MEDIA_TYPE)
+        async def chunks() -> AsyncIterator[bytes]:
+            for byte in body:
+                yield bytes([byte])
 
-    async def test_unknown_route_and_method(self, client: httpx.AsyncClient) -> None:
+        async with self.raw() as client:
+            response = await client.post(path, content=chunks(), headers=headers)
+        assert self.read(response)[1]["y"].tolist() == (2 * np.array(ROWS) + 1).tolist()
+
+    @pytest.mark.parametrize("coding", ["gzip", "x-gzip", "GZIP", "deflate", "identity", "members"])
+    async def test_compressed_bodies(self, coding: str) -> None:
+        """A body may be compressed in the ways HTTP names, and gzip may come in members."""
+        path, body, headers = self.write(Question())
+        data = {
+            "deflate": zlib.compress(body),
+            "identity": body,
+            "members": gzip.compress(body[:10]) + gzip.compress(b"") + gzip.compress(body[10:]),
+        }.get(coding, gzip.compress(body))
+        headers["Content-Encoding"] = coding.replace("members", "gzip")
+        async with self.raw() as client:
+            response = await client.post(path, content=data, headers=headers)
+        assert self.read(response)[1]["y"].tolist() == (2 * np.array(ROWS) + 1).tolist()
+
+    @pytest.mark.parametrize(
+        ("coding", "data", "outcome"),
+        [
+            ("gzip", b"", (400, ErrorCode.MALFORMED)),
+            ("gzip", b"garbage", (400, ErrorCode.MALFORMED)),
+            ("gzip", gzip.compress(b"x" * 999)[:-1], (400, ErrorCode.MALFORMED)),
+            ("gzip", gzip.compress(b"x" * 999)[:20], (400, ErrorCode.MALFORMED)),
+            ("gzip", gzip.compress(b"{}") + b"garbage", (400, ErrorCode.MALFORMED)),
+            ("gzip", gzip.compress(b"") * 2000, (400, ErrorCode.MALFORMED)),
+            ("deflate", gzip.compress(b"{}"), (400, ErrorCode.MALFORMED)),
+            ("deflate", zlib.compress(b"{}") + b"garbage", (400, ErrorCode.MALFORMED)),
+            ("gzip", gzip.compress(b" " * 2**20), (413, ErrorCode.TOO_LARGE)),
+            ("deflate", zlib.compress(b" " * 2**20), (413, ErrorCode.TOO_LARGE)),
+            ("br", b"x", (415, ErrorCode.UNSUPPORTED_MEDIA_TYPE)),
+            ("gzip, gzip", b"x", (415, ErrorCode.UNSUPPORTED_MEDIA_TYPE)),
+        ],
+    )
+    async def test_compressed_bodies_that_are_refused(self, coding: str, data: bytes, outcome: tuple[int, str]) -> None:
+        """Damage and what follows the end is 400, a bomb 413, and a coding nobody reads 415."""
+        path, _, headers = self.write(Question())
+        headers["Content-Encoding"] = coding
+        async with self.raw(body_bytes=100_000) as client:
+            response = await client.post(path, content=data, headers=headers)
+        assert self.outcome(response) == outcome
+
+    @pytest.mark.parametrize("coding", ["gzip", "deflate", "identity", "br", "gzip;q=0, deflate;q=0.5", "*"])
+    async def test_compressed_results(self, coding: str) -> None:
+        """A large result is compressed if the client asks for a coding there is; a small one is not."""
+        path, body, headers = self.write(Question(inputs=(Tensor(data=ROWS * 200),)))
+        small_path, small_body, _ = self.write(Question())
+        headers["Accept-Encoding"] = coding
+        async with self.raw(compress_bytes=1000) as client:
+            response = await client.post(path, content=body, headers=headers)
+            small = await client.post(small_path, content=small_body, headers=headers)
+        expected = {"gzip": "gzip", "deflate": "deflate", "gzip;q=0, deflate;q=0.5": "deflate"}.get(coding)
+        assert response.headers.get("content-encoding") == expected
+        assert "content-encoding" not in small.headers
+        assert self.read(response)[1]["y"].tolist() == (2 * np.array(ROWS * 200) + 1).tolist()
+
+    async def test_unknown_route_and_method(self) -> None:
         """Under the edge's prefix an unknown path is 404 and a wrong method 405, in the edge's own error form."""
-        path, _ = self.request(x=ROWS.tolist())
-        missing = await client.get(path + "/nothing")
-        wrong = await client.get(path)
-        assert (missing.status_code, self.error_code(missing)) == (404, ErrorCode.ROUTE_NOT_FOUND)
-        assert (wrong.status_code, self.error_code(wrong)) == (405, ErrorCode.METHOD_NOT_ALLOWED)
+        path, _, _ = self.write(Question())
+        async with self.raw() as client:
+            missing = await client.get(path + "/nothing")
+            wrong = [await client.request(method, path) for method in ("GET", "HEAD", "PUT", "DELETE", "OPTIONS")]
+        assert self.outcome(missing) == (404, ErrorCode.ROUTE_NOT_FOUND)
+        assert {response.status_code for response in wrong} == {405}
+        assert self.outcome(wrong[0]) == (405, ErrorCode.METHOD_NOT_ALLOWED)
 
-    async def test_credentials(self, runner: FakeRunner) -> None:
-        """No key 401, a wrong key 401, the owner's key 200, another tenant's key 404 as if nothing were there."""
-        async with serving(runner, authenticator=RegistryAuth(Keys(), clock=SystemClock())) as client:
-            path, body = self.request(x=ROWS.tolist())
-            answers = {
-                key: await client.post(path, json=body, headers={} if key is None else {"X-API-Key": key})
-                for key in (None, "wrong", "key-acme", "key-rival")
-            }
-            bearer = await client.post(path, json=body, headers={"Authorization": "Bearer key-acme"})
-        assert {key: answer.status_code for key, answer in answers.items()} == {
-            None: 401,
-            "wrong": 401,
-            "key-acme": 200,
-            "key-rival": 404,
-        }
-        assert bearer.status_code == 200
-        assert self.error_code(answers[None]) == ErrorCode.AUTH_REQUIRED
-        assert answers[None].headers["www-authenticate"] == "Bearer"
-        assert answers["key-rival"].text.count("acme") == 0
+    async def test_a_header_bomb(self) -> None:
+        """Ten thousand headers, and values nobody should send, neither break an answer nor come back in it."""
+        path, body, headers = self.write(Question())
+        bomb = {f"X-{n}": "y" * 50 for n in range(2_000)}
+        longest = {"X-Request-ID": "r" * 100_000, "Accept-Encoding": "a," * 50_000, "Accept": "*/*"}
+        async with self.raw() as client:
+            response = await client.post(path, content=body, headers=headers | bomb | longest)
+        assert response.status_code == 200
+        assert len(str(response.headers)) < 1000
 
-    async def test_a_result_over_the_limit(self, runner: FakeRunner) -> None:
-        """A result larger than the limit gets 413 and is not encoded; it names both sizes."""
-        async with serving(runner, limits=EdgeLimits(output_bytes=15)) as client:
-            small = await self.post(client, x=[[1, 2]])
-            large = await self.post(client, x=ROWS.tolist())
-        assert small.status_code == 200
-        assert (large.status_code, self.error_code(large)) == (413, ErrorCode.TOO_LARGE)
-        assert "has 16 bytes; the limit is 15" in large.text
+    async def test_a_client_that_gives_up(self) -> None:
+        """A caller that cancels its request does not disturb the next."""
+        runner = FakeRunner(width=2)
+        runner.gate.clear()
+        async with self.connect(parts(runner)) as client:
+            task = asyncio.ensure_future(client.ask(Question()))
+            while not runner.batches:
+                await asyncio.sleep(0)
+            task.cancel()
+            runner.gate.set()
+            assert (await client.ask(Question())).code == OK
 
-    async def test_a_large_result_is_whole(self, runner: FakeRunner) -> None:
-        """A result beyond a megabyte, which is encoded beside the event loop, is what the model computed."""
-        rows = np.arange(300_000, dtype=np.float32).reshape(-1, 2)
-        runner.run = lambda _inputs, _stop=None: {"y": rows}  # type: ignore[method-assign, assignment]
-        async with serving(runner) as client:
-            response = await self.post(client, x=[[1, 2]])
-        np.testing.assert_array_equal(np.array(self.outputs(response.json())["y"]), rows)
 
-    async def test_too_much_json_is_sent_elsewhere(self, client: httpx.AsyncClient) -> None:
+class JsonEdgeContract(HttpEdgeContract):
+    """What edges that speak JSON share."""
+
+    async def test_too_much_json_is_sent_elsewhere(self) -> None:
         """The refusal of a JSON part that is too large says what to do instead."""
-        path, body = self.request(x=[[0.5] * 700])
-        response = await client.post(path, json=body)
-        assert (response.status_code, self.error_code(response)) == (413, ErrorCode.TOO_LARGE)
+        path, body, headers = self.write(Question(inputs=(Tensor(data=((0.5,) * 700,)),)))
+        async with self.raw(json_bytes=2048) as client:
+            response = await client.post(path, content=body, headers=headers)
+        assert self.outcome(response) == (413, ErrorCode.TOO_LARGE)
         assert "send it in binary form" in response.text
 
-    async def test_too_many_strings(self) -> None:
-        """BYTES elements have a limit of their own, whatever the shape says; at the limit they are decoded."""
-        runner = FakeRunner(width=ANY)
-        spec = TensorSpec(name="x", dtype=DType.BYTES, shape=(ANY, ANY))
-        runner.signature = Signature(inputs=(spec,), outputs=(replace(spec, name="y"),))
-        runner.run = lambda inputs, _stop=None: {"y": inputs["x"]}  # type: ignore[method-assign, assignment]
-        async with serving(runner, limits=EdgeLimits(bytes_elements=4)) as client:
-            answers = [
-                await client.post(path, content=json.dumps(body).replace("FP32", "BYTES"))
-                for path, body in (
-                    self.request(x=data) for data in ([["a", "b"]] * 2, [["a"] * 5], [["a", "b"]] * 3, [[""] * 2000])
-                )
-            ]
-        assert self.outputs(answers[0].json()) == {"y": [["a", "b"]] * 2}
-        for answer in answers[1:]:
-            assert (answer.status_code, self.error_code(answer)) == (413, ErrorCode.TOO_LARGE)
+    @pytest.mark.parametrize(
+        "data",
+        [
+            '[["1","2"]]',
+            "[[true,false]]",
+            "[[null,1]]",
+            "[[1,2],[3]]",
+            "[[1e300,2]]",
+            "[" * 900 + "]" * 900,
+            "{}",
+            '"1,2"',
+            "[[{}, 1]]",
+        ],
+    )
+    async def test_data_that_is_no_such_data(self, data: str) -> None:
+        """Texts, truth values, nulls, ragged rows, what overflows, and absurd nesting are not taken for numbers."""
+        path, body, headers = self.write(Question(inputs=(Tensor(data="HERE", shape=(1, 2)),)))
+        async with self.raw() as client:
+            response = await client.post(path, content=body.replace(b'"HERE"', data.encode()), headers=headers)
+        assert self.outcome(response) == (400, ErrorCode.TENSOR_DATA)
 
-    async def test_unexpected_exceptions_say_nothing(self, runner: FakeRunner) -> None:
-        """An exception nobody foresaw becomes one fixed sentence with the request id."""
+    async def test_nan_is_not_json(self) -> None:
+        """NaN cannot come in as JSON."""
+        path, body, headers = self.write(Question(inputs=(Tensor(data="HERE", shape=(1, 2)),)))
+        async with self.raw() as client:
+            response = await client.post(path, content=body.replace(b'"HERE"', b"[[NaN, 1.0]]"), headers=headers)
+        assert response.status_code == 400
 
-        class Broken:
-            async def authenticate(self, headers: object) -> Principal:
-                raise RuntimeError("secret detail")
+    async def test_half_floats_are_not_json(self) -> None:
+        """FP16 as JSON is refused with the way out."""
+        path, body, headers = self.write(Question())
+        async with client_of(parts(EchoRunner(DType.FP16))) as client:
+            response = await client.post(path, content=body.replace(b"FP32", b"FP16"), headers=headers)
+        assert self.outcome(response) == (400, ErrorCode.TENSOR_DTYPE)
+        assert "binary" in response.text
 
-        async with serving(runner, authenticator=Broken()) as client:
-            response = await self.post(client, x=ROWS.tolist())
-        assert (response.status_code, self.error_code(response)) == (500, ErrorCode.INTERNAL)
-        assert "secret" not in response.text
-        assert response.headers["x-request-id"]
+    async def test_a_result_that_is_not_text(self) -> None:
+        """A BYTES result that is not UTF-8 cannot be JSON: the answer says so."""
+
+        class Binary(EchoRunner):
+            def run(self, inputs: Mapping[str, Array], stop: StopSignal | None = None) -> dict[str, Array]:
+                return {"y": np.full_like(inputs["x"], b"\xff")}
+
+        async with self.connect(parts(Binary(DType.BYTES))) as client:
+            answer = await client.ask(Question(inputs=(Tensor(datatype="BYTES", data=((b"a",),)),)))
+        assert answer.code == ErrorCode.TENSOR_DATA
 
 
-class TestRestV2(EdgeContract):
-    protocol = "rest_v2"
+class TestRestV2(JsonEdgeContract, DeclaringEdgeContract):
+    """The Open Inference Protocol, tensors as JSON."""
 
-    def request(self, *, model: str = "fake", version: str | None = None, **inputs: Any) -> tuple[str, Any]:
-        selector = f"/versions/{version}" if version else ""
-        tensors = [
-            {"name": name, "shape": list(_shape(data)), "datatype": "FP32", "data": data}
-            for name, data in inputs.items()
-        ]
-        return f"/v2/models/{model}{selector}/infer", {"inputs": tensors}
+    left_out = frozenset({"FP16", "BF16"})
 
-    def outputs(self, body: Any) -> dict[str, Any]:
-        return {
-            tensor["name"]: np.array(tensor["data"]).reshape(tensor["shape"]).tolist() for tensor in body["outputs"]
+    def write(self, question: Question) -> tuple[str, bytes, dict[str, str]]:
+        message = _message(question)
+        for tensor, fields in zip(question.inputs, message["inputs"], strict=True):
+            fields["data"] = _json_data(tensor)
+        return _path(question), json.dumps(message).encode(), dict(JSON)
+
+    def read(self, response: httpx.Response) -> tuple[str, dict[str, Any]]:
+        body = response.json()
+        return body["model_version"], {
+            tensor["name"]: _array(tensor["data"], tensor["datatype"]).reshape(tensor["shape"])
+            for tensor in body["outputs"]
         }
 
     def error_code(self, response: httpx.Response) -> str:
@@ -259,18 +303,76 @@ class TestRestV2(EdgeContract):
         return str(response.headers["x-furoshiki-error"])
 
 
-class TestRestV1(EdgeContract):
-    protocol = "rest_v1"
+class TestRestV2Binary(HttpEdgeContract, DeclaringEdgeContract):
+    """The Open Inference Protocol, tensors behind the JSON in both directions."""
 
-    def request(self, *, model: str = "fake", version: str | None = None, **inputs: Any) -> tuple[str, Any]:
-        body: dict[str, Any] = {"model": model, "inputs": inputs}
-        if version:
-            body["version"] = version
-        return "/v1/infer", body
+    left_out = frozenset({"no datatype"})
 
-    def outputs(self, body: Any) -> dict[str, Any]:
+    def write(self, question: Question) -> tuple[str, bytes, dict[str, str]]:
+        message = _message(question)
+        tails = [_binary_data(tensor) for tensor in question.inputs]
+        for fields, tail in zip(message["inputs"], tails, strict=True):
+            fields["parameters"] = {"binary_data_size": len(tail)}
+        message.setdefault("parameters", {})["binary_data_output"] = True
+        head = json.dumps(message).encode()
+        return _path(question), b"".join((head, *tails)), {"Inference-Header-Content-Length": str(len(head))}
+
+    def read(self, response: httpx.Response) -> tuple[str, dict[str, Any]]:
+        size = int(response.headers["inference-header-content-length"])
+        head, tail = json.loads(response.content[:size]), response.content[size:]
+        assert response.headers["content-type"] == "application/octet-stream"
+        outputs, start = {}, 0
+        for tensor in head["outputs"]:
+            dtype, length = dtype_from_oip(tensor["datatype"]), tensor["parameters"]["binary_data_size"]
+            outputs[tensor["name"]] = binary_tensors.decode(
+                tail, start, length, dtype=dtype, shape=tensor["shape"], count=prod(tensor["shape"]), name="y"
+            )
+            start += length
+        assert start == len(tail)
+        return head["model_version"], outputs
+
+    error_code = TestRestV2.error_code
+
+    # What stands in these bodies is compressed or cut as JSON; in binary form the length header would contradict it.
+    async def test_malformed_bodies(self) -> None:  # type: ignore[override]
+        """A body shorter than its JSON part says is 400 VALID_008."""
+        path, body, headers = self.write(Question())
+        async with self.raw() as client:
+            response = await client.post(path, content=body[:10], headers=headers)
+        assert self.outcome(response) == (400, ErrorCode.LENGTH_MISMATCH)
+
+
+class TestRestV2OverTheFront(TestRestV2):
+    """The same over the protocol that a worker's connections have."""
+
+    @asynccontextmanager
+    async def connect(self, made: Parts) -> AsyncIterator[HttpClient]:
+        async with listening(made) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            yield HttpClient(client, self)
+
+
+class TestRestV1(JsonEdgeContract):
+    """The short form; the model's signature says what a tensor is."""
+
+    left_out = frozenset({"FP16", "BF16", "an input twice"})
+
+    def write(self, question: Question) -> tuple[str, bytes, dict[str, str]]:
+        inputs = {}
+        for tensor in question.inputs:
+            if tensor.name in inputs:
+                raise CannotAsk
+            inputs[tensor.name] = _json_data(tensor)
+        body: dict[str, Any] = {"model": question.model, "inputs": inputs}
+        if question.timeout_us is not None:
+            body["timeout_ms"] = question.timeout_us / 1000
+        optional = {"version": question.version, "priority": question.priority, "outputs": question.outputs}
+        body |= {name: value for name, value in optional.items() if value is not None}
+        return "/v1/infer", json.dumps(body).encode(), dict(JSON)
+
+    def read(self, response: httpx.Response) -> tuple[str, dict[str, Any]]:
+        body = response.json()
         assert set(body) == {"model", "version", "digest", "outputs", "request_id", "latency_ms"}
-        return dict(body["outputs"])
+        return body["version"], {name: np.array(_encoded(data), dtype=object) for name, data in body["outputs"].items()}
 
     def error_code(self, response: httpx.Response) -> str:
         error = response.json()["error"]
@@ -279,12 +381,53 @@ class TestRestV1(EdgeContract):
         return str(error["code"])
 
 
-def _shape(data: Any) -> tuple[int, ...]:
-    """The shape a careful client would declare: that of the first element all the way down."""
-    shape = []
-    while isinstance(data, list):
-        shape.append(len(data))
-        if not data:
-            break
-        data = data[0]
-    return tuple(shape) if len(shape) > 1 or shape != [0] else (0, 2)
+def _path(question: Question) -> str:
+    selector = f"/versions/{question.version}" if question.version else ""
+    return f"/v2/models/{question.model}{selector}/infer"
+
+
+def _message(question: Question) -> dict[str, Any]:
+    """The JSON part without its tensors' data."""
+    message: dict[str, Any] = {
+        "inputs": [
+            {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.declared_shape}
+            for tensor in question.inputs
+        ]
+    }
+    if question.outputs is not None:
+        message["outputs"] = [{"name": name} for name in question.outputs]
+    scheduled = {"timeout": question.timeout_us, "priority": question.priority}
+    parameters = {name: value for name, value in scheduled.items() if value is not None}
+    return message | ({"parameters": parameters} if parameters else {})
+
+
+def _json_data(tensor: Tensor) -> Any:
+    if tensor.datatype in ("FP16", "BF16"):
+        raise CannotAsk
+    return _decoded(tensor.data)
+
+
+def _decoded(data: Any) -> Any:
+    """Data with text for bytes."""
+    if isinstance(data, tuple):
+        return [_decoded(part) for part in data]
+    return data.decode() if isinstance(data, bytes) else data
+
+
+def _encoded(data: Any) -> Any:
+    """Data with bytes for text."""
+    if isinstance(data, list):
+        return [_encoded(part) for part in data]
+    return data.encode() if isinstance(data, str) else data
+
+
+def _array(data: Any, datatype: str) -> Array:
+    return np.array(_encoded(data), dtype=dtype_from_oip(datatype).numpy)
+
+
+def _binary_data(tensor: Tensor) -> bytes:
+    try:
+        dtype = dtype_from_oip(tensor.datatype)
+    except TensorError:
+        raise CannotAsk from None
+    return binary_tensors.encode(np.array(tensor.data, dtype=dtype.numpy), dtype)

@@ -16,7 +16,12 @@ from onnx import numpy_helper
 from core.tensors import ANY, Array, DType, Signature, TensorSpec
 from deploy.local.sentences import SENTENCES, neighbours_agree
 from runners.backends.onnx import OnnxRunner
+from runners.batching.batcher import Batcher
+from runners.batching.options import BatchOptions
+from runners.batching.policy import BatchLimits
+from runners.batching.testing import teach
 from runners.interface import StopSignal
+from runners.testing import request_of
 from services.testing import MODEL, loaded, serving
 
 if TYPE_CHECKING:
@@ -116,11 +121,30 @@ async def test_ragged_requests_share_batches_by_length(minilm: Exported, runner:
     recording = Recording(runner)
     requests = [minilm.model.tokens([sentence]) for sentence in SENTENCES]
     handle = loaded(recording).handle
-    results = await asyncio.gather(*(handle.infer(tokens) for tokens in requests))
+    results = await asyncio.gather(*(handle.infer(request_of(tokens)) for tokens in requests))
     await handle.close()
     lengths = [tokens["input_ids"].shape[1] for tokens in requests]
     assert sorted(length for rows, length in recording.shapes for _ in range(rows)) == sorted(lengths)
     assert len(set(lengths)) <= len(recording.shapes) < len(requests)
+    alone = minilm.model.embed(SENTENCES)
+    np.testing.assert_allclose(np.concatenate([r[OUTPUT] for r in results]), alone, rtol=0, atol=TOLERANCE)
+
+
+async def test_declared_lengths_share_a_padded_batch(minilm: Exported, runner: OnnxRunner) -> None:
+    """Texts of different lengths run together, padded and masked, and each gets the embedding it gets alone."""
+    declared = {
+        "batching.ragged": '{"input_ids": 1, "attention_mask": 1}',
+        "batching.ragged_mask": "attention_mask",
+    }
+    recording = Recording(runner)
+    options = BatchOptions.read(declared, runner.signature)
+    batcher = Batcher(recording, limits=BatchLimits(), instances=1, label="acme/minilm@1", options=options)
+    teach(batcher._queue.lengths, lambda units: 0.01)  # company is free, so everything is padded to the longest
+    requests = [minilm.model.tokens([sentence]) for sentence in SENTENCES]
+    results = await asyncio.gather(*(batcher.infer(request_of(tokens)) for tokens in requests))
+    batcher.close()
+    lengths = [tokens["input_ids"].shape[1] for tokens in requests]
+    assert len(set(lengths)) > len(recording.shapes)
     alone = minilm.model.embed(SENTENCES)
     np.testing.assert_allclose(np.concatenate([r[OUTPUT] for r in results]), alone, rtol=0, atol=TOLERANCE)
 

@@ -15,7 +15,7 @@ from core.errors import AuthError as Refusal
 from core.errors import ErrorCode
 from furoshiki import AsyncClient, AuthError, InvalidRequest, NotFound, Retry
 from runners.testing import POISON, FakeRunner
-from services.edge.auth import Identified, RegistryAuth
+from services.edge.auth import Identified, RememberedAuth
 from services.testing import DIGEST, serving
 
 ROWS = np.array([[1.5, 2.0], [3.0, -4.0]], dtype=np.float32)
@@ -107,7 +107,7 @@ class Nobody:
 @pytest.mark.parametrize(("key", "code"), [("", "AUTH_001"), ("furo_x", "AUTH_002")])
 async def test_refused_credentials_are_auth_errors(key: str, code: str) -> None:
     """No key and a wrong key are told apart."""
-    authenticator = RegistryAuth(Nobody(), clock=SystemClock())
+    authenticator = RememberedAuth(Nobody(), clock=SystemClock())
     async with (
         serving(FakeRunner(width=2), authenticator=authenticator) as http,
         AsyncClient("http://registry", api_key=key, transport=Through(http)) as client,

@@ -22,6 +22,7 @@ from furoshiki import (
     NotFound,
     Progress,
     SignatureRefused,
+    TenantLimits,
     verify,
 )
 
@@ -153,6 +154,18 @@ def test_tenants_do_not_see_each_other(registry: Any, client: Client, model_file
             verify(bundle, client.trust())
         with pytest.raises(SignatureRefused, match="SIGN_011"):
             verify(bundle, replace(theirs.trust(), tenant="default"))
+
+
+def test_limits_reach_the_keys_of_a_tenant(registry: Any, client: Client) -> None:
+    """What the platform sets for a tenant, each of its keys is told."""
+    client.tenants.create("initech")
+    limits = TenantLimits(requests_per_second=2.5, burst=10)
+    assert client.tenants.set_limits("initech", limits).limits == limits
+    assert client.tenants.set_features("initech", {"v2.repository": False}).features == {"v2.repository": False}
+    key = client.keys.create("theirs", scopes=["infer"], tenant="initech").key
+    with Client(registry.url, inference_url=registry.url, api_key=key) as theirs:
+        me = theirs.whoami()
+    assert (me.limits, me.features) == (limits, {"v2.repository": False})
 
 
 def test_errors_name_the_request(client: Client) -> None:

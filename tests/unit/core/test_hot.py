@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from core.telemetry import hot
 
@@ -39,3 +39,19 @@ def test_tally_is_moved_once() -> None:
     tally.add()
     hot.flush()
     assert registry.get_sample_value("c_total", {"code": "ok"}) == 4
+
+
+def test_a_level_is_read_at_each_flush() -> None:
+    """The gauge shows the value of that moment, and 0 after the level was closed, however often."""
+    registry = CollectorRegistry()
+    rows = [3]
+    level = hot.Level(Gauge("g", "Test.", ("model",), registry=registry).labels("m"), lambda: rows[0])
+    seen = []
+    for value in (3, 5):
+        rows[0] = value
+        hot.flush()
+        seen.append(registry.get_sample_value("g", {"model": "m"}))
+    level.close()
+    level.close()
+    hot.flush()
+    assert [*seen, registry.get_sample_value("g", {"model": "m"})] == [3, 5, 0]

@@ -150,3 +150,28 @@ def test_bytes_count_their_payload() -> None:
     """Numbers count their storage, BYTES their contents, not the pointers."""
     words = np.array([b"four", b"", b"12"], dtype=object)
     assert nbytes({"a": np.zeros((2, 2), dtype=np.float32), "b": words}) == 16 + 6
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [((ANY, 2), (ANY,), ANY), ((8, 2), (8,), 8), ((8, 2), (4,), None), ((8, 2), (ANY,), None), ((), (8,), None)],
+)
+def test_batch_size_is_what_all_tensors_share(
+    first: tuple[int, ...], second: tuple[int, ...], expected: int | None
+) -> None:
+    """Free, fixed, or none if they differ; it takes no part in comparison."""
+    x = TensorSpec(name="x", dtype=DType.FP32, shape=first)
+    y = TensorSpec(name="y", dtype=DType.FP32, shape=second)
+    assert Signature(inputs=(x,), outputs=(y,)).batch_size == expected
+
+
+def test_with_any_batch_frees_the_first_dimension() -> None:
+    """Of every tensor, and nothing else."""
+    fixed = Signature(
+        inputs=(TensorSpec(name="x", dtype=DType.FP32, shape=(8, 3)),),
+        outputs=(TensorSpec(name="y", dtype=DType.INT64, shape=(8,)),),
+    )
+    free = fixed.with_any_batch()
+    assert free.batched
+    assert [spec.shape for spec in (*free.inputs, *free.outputs)] == [(ANY, 3), (ANY,)]
+    assert [spec.dtype for spec in free.outputs] == [DType.INT64]

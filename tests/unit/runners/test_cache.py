@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from core.errors import ErrorCode, SignatureError, Unavailable
+from core.inference import InferenceRequest
 from core.tensors import Array, Signature
+from runners.batching.waiting import Ticket
+from runners.batching.work import Done
 from runners.cache import LoadedModel, ModelCache
+from runners.statistics import ModelStatistics
 
 
 class NotingHandle:
@@ -23,8 +27,16 @@ class NotingHandle:
         self.drained = False
         self.closed = 0
 
-    async def infer(self, inputs: Mapping[str, Array], *, deadline: float | None = None) -> dict[str, Array]:
+    ready = True
+
+    def submit(self, request: InferenceRequest, done: Done) -> Ticket:
+        raise AssertionError("nothing is submitted here")
+
+    async def infer(self, request: InferenceRequest) -> dict[str, Array]:
         return {}
+
+    def statistics(self) -> ModelStatistics:
+        return ModelStatistics()
 
     async def drain(self) -> None:
         self.drained = True

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from furoshiki import Client, Conflict, DeadlineExceeded, InvalidRequest, Job, JobFailed, NotFound
+from furoshiki import Client, Conflict, DeadlineExceeded, InvalidRequest, Job, JobFailed, NotFound, TenantLimits
 from furoshiki.testing import FakeService
 
 Either: TypeAlias = Callable[..., Any]  # the fixture: a call, run by one of the clients
@@ -31,6 +31,21 @@ def test_build_is_waited_for_with_progress(either: Either, service: FakeService)
     assert [job.state for job in told] == ["queued", "running", "succeeded"]
     assert service.clock.sleeps == sorted(service.clock.sleeps)
     assert either(lambda client: client.builds.wait(build.id)) == done
+
+
+def test_tuning_is_waited_for_and_its_document_found(either: Either) -> None:
+    """Until it has succeeded there is neither choice nor document; then there are, and it is in the list."""
+    tuning = either(lambda client: client.tunings.create("digits", version=1))
+    assert (tuning.state, tuning.chosen, tuning.measurements) == ("queued", None, ())
+    with pytest.raises(NotFound, match="TUNING_001"):
+        either(lambda client: client.tunings.document("digits", 1))
+    done = either(lambda client: client.tunings.wait(tuning.id))
+    assert (done.state, done.chosen.instances, done.device.cores) == ("succeeded", 2, 2)
+    assert done.measurements[0].rows == done.chosen.max_rows
+    assert either(lambda client: client.tunings.document("digits", 1, device=done.device.fingerprint))
+    assert either(lambda client: client.tunings.wait(tuning.id)) == done
+    with pytest.raises(NotFound, match="TUNING_001"):
+        either(lambda client: client.tunings.get("tuning-9"))
 
 
 def test_failed_job_says_why(either: Either, service: FakeService) -> None:
@@ -145,6 +160,22 @@ def test_key_is_shown_once_and_never_in_a_repr(either: Either) -> None:
     assert either(lambda client: client.keys.list(tenant="acme")) == []
     with pytest.raises(NotFound, match="KEY_001"):
         either(lambda client: client.keys.revoke(made.id))
+
+
+def test_limits_and_features_of_a_tenant(either: Either) -> None:
+    """Nothing is set at first; each call replaces what was, and says what is."""
+    assert either(lambda client: client.tenants.create("globex")).limits == TenantLimits()
+    limits = TenantLimits(requests_per_second=2.5, concurrent_requests=4)
+    assert either(lambda client: client.tenants.set_limits("globex", limits)).limits == limits
+    assert either(lambda client: client.tenants.set_features("globex", {"v2.binary": False})).features == {
+        "v2.binary": False
+    }
+    assert either(lambda client: client.tenants.set_limits("globex", TenantLimits(burst=1))).limits == TenantLimits(
+        burst=1
+    )
+    assert either(lambda client: client.tenants.get("globex")).features == {"v2.binary": False}
+    with pytest.raises(NotFound):
+        either(lambda client: client.tenants.set_limits("nobody", limits))
 
 
 def test_tenants_are_made_once(either: Either) -> None:

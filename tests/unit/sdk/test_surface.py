@@ -14,7 +14,7 @@ from furoshiki import AsyncClient, Client
 from furoshiki.resource import Listing, Operation, Resource
 from furoshiki.testing import FakeService
 
-RESOURCES = ("builds", "deployments", "inference", "jobs", "keys", "models", "tenants", "versions")
+RESOURCES = ("builds", "deployments", "inference", "jobs", "keys", "models", "tenants", "tunings", "versions")
 
 
 def test_all_is_sorted_and_complete() -> None:

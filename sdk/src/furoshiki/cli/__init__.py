@@ -18,6 +18,7 @@ from furoshiki.cli.models import models
 from furoshiki.cli.ps import ps
 from furoshiki.cli.push import pull, push
 from furoshiki.cli.stage import stage
+from furoshiki.cli.tune import tune
 from furoshiki.cli.verify import trust, verify_command
 from furoshiki.cli.versions import versions
 from furoshiki.version import __version__
@@ -52,6 +53,7 @@ for _command in (
     stage,
     stop,
     trust,
+    tune,
     verify_command,
     versions,
     whoami,

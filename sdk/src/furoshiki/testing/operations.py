@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fake's jobs, builds, deployments, keys and tenants. A job moves one state further at every look at it."""
+"""The fake's jobs, tunings, builds, deployments, keys and tenants. A job moves one state further at every look at it."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from furoshiki.testing.exchange import Answer, Call, Problem, json_answer, page
 from furoshiki.testing.registry import FakeRegistry
+from furoshiki.testing.tunings import FakeTunings
 
 LIFE = (("queued", 0.0, None), ("running", 0.5, "at work"), ("succeeded", 1.0, "done"))
+NO_LIMITS: Final[dict[str, Any]] = {"requests_per_second": None, "burst": None, "concurrent_requests": None}
+NOTHING_SET: Final[dict[str, Any]] = {"limits": NO_LIMITS, "features": {}}
 
 
 class FakeOperations:
@@ -19,6 +22,7 @@ class FakeOperations:
         self.deployment_url: str | None = None  # what a running deployment says it answers at
         self._registry = registry
         self._jobs: dict[str, dict[str, Any]] = {}
+        self._tunings = FakeTunings(registry, self._start, self._jobs)
         self._builds: dict[str, dict[str, Any]] = {}
         self._deployments: dict[str, dict[str, Any]] = {}
         self._keys: dict[str, dict[str, Any]] = {}
@@ -37,7 +41,7 @@ class FakeOperations:
                 return self._key_route(call, rest)
             case ("tenants", *rest):
                 return self._tenant_route(call, rest)
-        return None
+        return self._tunings.handle(call)
 
     def _job_route(self, call: Call, rest: list[str]) -> Answer | None:
         match call.method, rest:
@@ -101,7 +105,7 @@ class FakeOperations:
     def _tenant_route(self, call: Call, rest: list[str]) -> Answer | None:
         match call.method, rest:
             case "POST", []:
-                tenant = {"display_name": "", **call.fields(), "created_at": self._registry.now()}
+                tenant = {"display_name": "", **call.fields(), "created_at": self._registry.now(), **NOTHING_SET}
                 if self._tenants.setdefault(tenant["name"], tenant) is not tenant:
                     raise Problem(409, "STATE_002", f"Tenant {tenant['name']!r} exists already.")
                 return json_answer(tenant, 201)
@@ -109,6 +113,14 @@ class FakeOperations:
                 return page(list(self._tenants.values()), call)
             case "GET", [name]:
                 return json_answer(_found(self._tenants, name, "TENANT_001"))
+            case "PUT", [name, "limits"]:
+                tenant = _found(self._tenants, name, "TENANT_001")
+                tenant["limits"] = NO_LIMITS | call.fields()
+                return json_answer(tenant)
+            case "PUT", [name, "features"]:
+                tenant = _found(self._tenants, name, "TENANT_001")
+                tenant["features"] = call.fields()["features"]
+                return json_answer(tenant)
         return None
 
     def _start(self, kind: str) -> dict[str, Any]:

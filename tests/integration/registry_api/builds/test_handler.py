@@ -13,18 +13,18 @@ from artifacts.manifest import FileEntry
 from core.errors import ErrorCode, StoreError
 from registry_api.builds.builder import BentoBuilder, BuildOptions, Packed
 from registry_api.builds.handler import BuildHandler
-from registry_api.builds.values import Source
 from registry_api.builds.wheel import WheelCache
 from registry_api.jobs.interface import JobTask
 from registry_api.jobs.service import JobService
 from registry_api.jobs.testing import RecordingTask
+from registry_api.models.source import Source
 from tests.integration.registry_api.rest import Api, open_api, tiny_onnx
 
 
 class InstantBuilder(BentoBuilder):
     """Packs nothing but a constant."""
 
-    async def build(self, source: Source, scratch: Path, task: JobTask) -> Packed:
+    async def build(self, source: Source, scratch: Path, task: JobTask, *, tuning: bytes | None = None) -> Packed:
         (scratch / "bento.tar").write_bytes(b"bento")
         return Packed(archive=scratch / "bento.tar", files=(FileEntry(path="a", size=1, digest=digest_bytes(b"a")),))
 

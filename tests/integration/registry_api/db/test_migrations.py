@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 from alembic.autogenerate import compare_metadata
@@ -14,7 +15,10 @@ from sqlalchemy import Connection, text
 
 from registry_api.db import migrations
 from registry_api.db.engine import create_engine
+from registry_api.db.session import Database
 from registry_api.schema import METADATA
+from registry_api.tenancy.repository import TenantRepository
+from registry_api.tenancy.values import Limits, Tenant
 
 
 async def test_an_empty_database_is_upgraded_to_the_declared_schema(tmp_path: Path) -> None:
@@ -50,6 +54,33 @@ async def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
             assert [row[0] for row in tables] == ["uploads"]
     finally:
         await engine.dispose()
+
+
+async def test_tenants_of_the_previous_schema_have_no_limits(tmp_path: Path) -> None:
+    """A database with tenants in it is upgraded: they keep what they are, and have neither limits nor features set."""
+    url = f"sqlite+aiosqlite:///{tmp_path / 'registry.db'}"
+    await migrations.upgrade(url, "0003_pre_upload_file_digests")
+    database = Database(create_engine(url))
+    try:
+        async with database.write() as session:
+            for name in ("acme", "globex"):
+                await session.execute(
+                    text("INSERT INTO tenants VALUES (:name, 'Some Ltd', '2026-01-31 09:30:00')"), {"name": name}
+                )
+        await migrations.upgrade(url)
+        async with database.write() as session:
+            tenants = TenantRepository(session)
+            assert await tenants.get("acme") == Tenant(
+                name="acme", display_name="Some Ltd", created_at=datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
+            )
+            changed = await tenants.set_limits("acme", Limits(burst=0))
+            assert changed is not None
+            assert changed.limits == Limits(burst=0)
+            other = await tenants.get("globex")
+            assert other is not None
+            assert (other.limits, other.features) == (Limits(), {})
+    finally:
+        await database.close()
 
 
 def test_every_migration_names_its_number_and_phase() -> None:

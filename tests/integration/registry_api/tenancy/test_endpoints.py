@@ -112,6 +112,73 @@ async def test_tenants_are_made_once_and_listed(api: Api) -> None:
     assert await api.refused("POST", "/keys", json=body) == (404, "TENANT_001")
 
 
+NO_LIMITS = {"requests_per_second": None, "burst": None, "concurrent_requests": None}
+
+
+async def test_limits_and_features_reach_whoever_asks_who_it_is(api: Api) -> None:
+    """Set for a tenant, they are in its record and in what its keys, and an inference service for it, are told."""
+    made = await api.ok("POST", "/tenants", json={"name": "acme"})
+    assert (made["limits"], made["features"]) == (NO_LIMITS, {})
+    limits = {"requests_per_second": 2.5, "burst": 10, "concurrent_requests": 4}
+    features = {"v2.repository": False, "v1.msgpack": True}
+    assert (await api.ok("PUT", "/tenants/acme/limits", json=limits))["limits"] == limits
+    assert (await api.ok("PUT", "/tenants/acme/features", json={"features": features}))["features"] == features
+    tenant = await api.ok("GET", "/tenants/acme")
+    assert (tenant["limits"], tenant["features"]) == (limits, features)
+    for headers in (
+        {"X-API-Key": await api.key("infer", tenant="acme")},
+        {"X-API-Key": await api.key("serve"), "X-Furoshiki-Tenant": "acme"},
+    ):
+        me = await api.ok("GET", "/whoami", headers=headers)
+        assert (me["tenant"], me["limits"], me["features"]) == ("acme", limits, features)
+    assert (await api.ok("GET", "/whoami"))["limits"] == NO_LIMITS
+
+
+async def test_setting_limits_and_features_replaces_them(api: Api) -> None:
+    """What is left out, or null, is back at the service's default; 0 is a limit."""
+    await api.ok("POST", "/tenants", json={"name": "acme"})
+    await api.ok("PUT", "/tenants/acme/limits", json={"requests_per_second": 5, "burst": 7})
+    changed = await api.ok("PUT", "/tenants/acme/limits", json={"concurrent_requests": 0, "burst": None})
+    assert changed["limits"] == NO_LIMITS | {"concurrent_requests": 0}
+    await api.ok("PUT", "/tenants/acme/features", json={"features": {"v2.binary": False}})
+    assert (await api.ok("PUT", "/tenants/acme/features", json={"features": {}}))["features"] == {}
+
+
+async def test_only_the_platform_sets_limits_and_features(api: Api) -> None:
+    """Not the tenant's own admin, nor a service; and not for a tenant that is not there."""
+    await api.ok("POST", "/tenants", json={"name": "acme"})
+    for who in ({"X-API-Key": await api.key("admin", tenant="acme")}, {"X-API-Key": await api.key("serve")}):
+        assert await api.refused("PUT", "/tenants/acme/limits", json={}, headers=who) == (403, "AUTH_003")
+        body: dict[str, object] = {"features": {}}
+        assert await api.refused("PUT", "/tenants/acme/features", json=body, headers=who) == (403, "AUTH_003")
+    assert await api.refused("PUT", "/tenants/nobody/limits", json={}) == (404, "TENANT_001")
+    assert await api.refused("PUT", "/tenants/nobody/features", json={"features": {}}) == (404, "TENANT_001")
+
+
+async def test_limits_that_are_none_are_refused(api: Api) -> None:
+    """Negative, too large, of another type, unknown; features that are not switches or have no legal name."""
+    for bad in (
+        {"requests_per_second": -1},
+        {"requests_per_second": "5"},
+        {"requests_per_second": 1e7},
+        {"burst": 1.5},
+        {"burst": True},
+        {"concurrent_requests": -1},
+        {"rows_per_second": 1},
+    ):
+        assert await api.refused("PUT", "/tenants/default/limits", json=bad) == (422, "VALID_002")
+    switches: object
+    for switches in ({"v2": 1}, {"V2": True}, {"": True}, {"a" * 64: True}, [], {f"f{n}": True for n in range(65)}):
+        body: dict[str, object] = {"features": switches}
+        assert await api.refused("PUT", "/tenants/default/features", json=body) == (422, "VALID_002")
+
+
+async def test_a_service_for_a_tenant_that_is_not_there_is_told(api: Api) -> None:
+    """Whose limits it asks for does not exist: 404, not somebody else's."""
+    service = {"X-API-Key": await api.key("serve"), "X-Furoshiki-Tenant": "nobody"}
+    assert await api.refused("GET", "/whoami", headers=service) == (404, "TENANT_001")
+
+
 async def test_each_tenant_trusts_its_own_key(api: Api) -> None:
     """Two tenants, two signing keys."""
     await api.ok("POST", "/tenants", json={"name": "acme"})

@@ -455,7 +455,7 @@ def test_unreadable_source_is_no_verdict() -> None:
 
 
 def test_verifier_cannot_be_weakened_by_inheritance() -> None:
-    """Every check sits in one final class; only its two public methods verify."""
+    """Every check sits in one final class; only its three public methods verify."""
     public = [name for name in vars(BundleVerifier) if not name.startswith("_")]
-    assert public == ["verify", "verify_manifest"]
+    assert public == ["verify", "verify_manifest", "verify_envelope"]
     assert BundleVerifier.__final__  # type: ignore[attr-defined]

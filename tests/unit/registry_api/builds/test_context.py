@@ -45,4 +45,5 @@ def test_without_a_wheel_the_requirements_are_the_lock(tmp_path: Path) -> None:
 
 def test_patterns_are_anchored_at_the_context(tmp_path: Path) -> None:
     """A folder of the same name deeper down is not meant."""
-    assert _blueprint(tmp_path).include == ("/core/**", "/services/**", "/model/**", "/trust/**", "/wheels/**")
+    folders = ("/core/**", "/services/**", "/model/**", "/trust/**", "/wheels/**")
+    assert _blueprint(tmp_path).include == (*folders, "/tuning.json")

@@ -12,7 +12,7 @@ from core.errors import ErrorCode, JobError
 from core.tensors import DType, TensorSpec
 from registry_api.deployments.readiness import Probe, until, zeros
 from registry_api.deployments.target import Started
-from services.rest_v2.binary import decode
+from services.edge.binary_tensors import decode
 
 INPUTS = (
     TensorSpec(name="X", dtype=DType.FP32, shape=(-1, 64)),

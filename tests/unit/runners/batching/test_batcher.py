@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator, Callable, Mapping
 
 import numpy as np
@@ -11,18 +13,20 @@ import pytest
 import pytest_asyncio
 
 from core.errors import DeadlineExceeded, ErrorCode, InvalidRequest, Overloaded, TensorError, Unavailable
+from core.inference import InferenceRequest
 from core.tensors import Array
 from runners.batching.batcher import Batcher
 from runners.batching.policy import BatchLimits
+from runners.batching.testing import known_cost
 from runners.interface import StopSignal
-from runners.testing import POISON, FakeRunner
+from runners.testing import POISON, FakeRunner, request_of
 
 MakeBatcher = Callable[..., Batcher]
 
 
-def rows(*values: float, width: int = 2) -> dict[str, Array]:
+def rows(*values: float, width: int = 2, deadline: float | None = None) -> InferenceRequest:
     """A request with one row per value."""
-    return {"x": np.repeat(np.array(values, dtype=np.float32)[:, None], width, axis=1)}
+    return request_of({"x": np.repeat(np.array(values, dtype=np.float32)[:, None], width, axis=1)}, deadline=deadline)
 
 
 @pytest_asyncio.fixture
@@ -30,7 +34,13 @@ async def make() -> AsyncIterator[MakeBatcher]:
     made: list[tuple[Batcher, FakeRunner]] = []
 
     def factory(runner: FakeRunner, *, instances: int = 1, **limits: float) -> Batcher:
-        batcher = Batcher(runner, limits=BatchLimits(**limits), instances=instances, label="acme/fake@1")  # type: ignore[arg-type]
+        batcher = Batcher(
+            runner,
+            limits=BatchLimits(**limits),  # type: ignore[arg-type]
+            instances=instances,
+            label="acme/fake@1",
+            curve=known_cost(lambda rows: 0.001),
+        )
         made.append((batcher, runner))
         return batcher
 
@@ -175,7 +185,7 @@ async def test_deadline_in_the_queue(make: MakeBatcher) -> None:
     first = asyncio.ensure_future(batcher.infer(rows(0)))
     await started(runner, 1)
     with pytest.raises(DeadlineExceeded) as caught:
-        await batcher.infer(rows(1), deadline=asyncio.get_running_loop().time())
+        await batcher.infer(rows(1, deadline=asyncio.get_running_loop().time()))
     assert caught.value.code is ErrorCode.TIMEOUT
     assert batcher.rows_waiting == 0
     runner.gate.set()
@@ -198,7 +208,7 @@ async def test_an_execution_nobody_waits_for_is_stopped(make: MakeBatcher) -> No
     batcher = make(runner)
     runner.gate.clear()
     gone = asyncio.ensure_future(batcher.infer(rows(1)))
-    late = asyncio.ensure_future(batcher.infer(rows(2), deadline=asyncio.get_running_loop().time() + 0.02))
+    late = asyncio.ensure_future(batcher.infer(rows(2, deadline=asyncio.get_running_loop().time() + 0.02)))
     await started(runner, 1)
     gone.cancel()
     with pytest.raises(DeadlineExceeded):
@@ -340,8 +350,11 @@ async def test_answered_requests_are_let_go(make: MakeBatcher) -> None:
     runner.gate.clear()
     hung = asyncio.ensure_future(batcher.infer(rows(0)))
     await started(runner, 1)
-    await asyncio.gather(*(batcher.infer(rows(n)) for n in range(20)))
-    assert len(batcher._arrivals) == 1
+    requests = [rows(n) for n in range(20)]
+    inputs = [weakref.ref(request.inputs["x"]) for request in requests]
+    await asyncio.gather(*(batcher.infer(request) for request in requests))
+    del requests
+    gc.collect()
+    assert not any(array() is not None for array in inputs)
     runner.gate.set()
     await hung
-    assert not batcher._arrivals

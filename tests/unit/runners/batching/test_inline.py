@@ -12,13 +12,15 @@ import pytest
 import pytest_asyncio
 
 from core.errors import DeadlineExceeded, ErrorCode, TensorError, Unavailable
+from core.inference import InferenceRequest
 from core.tensors import Array
 from runners.batching import batcher as module
 from runners.batching.batcher import Batcher
 from runners.batching.pace import SAMPLES
 from runners.batching.policy import BatchLimits
+from runners.batching.testing import known_cost
 from runners.interface import StopSignal
-from runners.testing import POISON, FakeRunner
+from runners.testing import POISON, FakeRunner, request_of
 
 
 class Stopwatch:
@@ -62,7 +64,7 @@ async def make(runner: TimedRunner) -> AsyncIterator[MakeBatcher]:
 
     def factory(**limits: float) -> Batcher:
         chosen = BatchLimits(**{"inline_below_s": 0.001, **limits})  # type: ignore[arg-type]
-        batcher = Batcher(runner, limits=chosen, instances=1, label="acme/fake@1")
+        batcher = Batcher(runner, limits=chosen, instances=1, label="acme/fake@1", curve=known_cost(lambda rows: 0.001))
         made.append(batcher)
         return batcher
 
@@ -73,8 +75,8 @@ async def make(runner: TimedRunner) -> AsyncIterator[MakeBatcher]:
         await asyncio.to_thread(batcher.join, 5)
 
 
-def row(value: float) -> dict[str, Array]:
-    return {"x": np.full((1, 2), value, dtype=np.float32)}
+def row(value: float, *, deadline: float | None = None) -> InferenceRequest:
+    return request_of({"x": np.full((1, 2), value, dtype=np.float32)}, deadline=deadline)
 
 
 async def warmed(batcher: Batcher) -> Batcher:
@@ -201,7 +203,7 @@ async def test_deadline_in_the_queue_inline(make: MakeBatcher, runner: TimedRunn
     batcher = await warmed(make())
     with pytest.raises(DeadlineExceeded) as caught:
         await asyncio.gather(
-            batcher.infer(row(1), deadline=asyncio.get_running_loop().time() - 1), _hold(batcher, runner)
+            batcher.infer(row(1, deadline=asyncio.get_running_loop().time() - 1)), _hold(batcher, runner)
         )
     assert caught.value.code is ErrorCode.TIMEOUT
 

@@ -84,6 +84,21 @@ def test_build_waits_with_steps_on_stderr(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("pushed")
+def test_tune_shows_what_was_measured_and_chosen(run: Run) -> None:
+    """``tune --wait`` prints every point and the choice; as JSON it is one document; without waiting nothing is chosen."""
+    ran = run("tune", "digits@1", "--wait")
+    assert ran.code == 0
+    assert ran.out.splitlines()[0].split() == ["INSTANCES", "THREADS", "ROWS", "ROWS/S", "P50", "MS"]
+    assert ran.out.splitlines()[1].split() == ["2", "1", "16", "1234.5", "0.25"]
+    assert "2 instances x 1 threads, batches up to 16 rows" in ran.out
+    assert "2 cores of Fake CPU, onnx-cpu 1.0" in ran.out
+    assert ran.err.splitlines()[0] == "Tuning digits@1: queued"
+    shown = run("tune", "digits@1", "--wait", "-o", "json").json
+    assert shown["chosen"] == {"instances": 2, "threads": 1, "max_rows": 16}
+    assert run("tune", "digits", "-o", "json").json["chosen"] is None
+
+
+@pytest.mark.usefixtures("pushed")
 def test_deploy_builds_if_needed_and_only_then(run: Run, service: FakeService) -> None:
     """``deploy`` builds when there is no build of the version and uses the one there is otherwise."""
     service.operations.deployment_url = "http://127.0.0.1:4000"

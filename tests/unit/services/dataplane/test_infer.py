@@ -13,44 +13,47 @@ from prometheus_client import REGISTRY
 
 from artifacts.testing import refused
 from core.errors import ErrorCode, FuroshikiError
-from core.inference import InferenceRequest
+from core.inference import InferenceRequest, InferenceResponse
 from core.telemetry import hot
 from core.tensors import Array, DType
 from runners.cache import LoadedModel
 from runners.testing import POISON, FakeRunner
+from services.dataplane.catalog.bundle import BundleCatalog
 from services.dataplane.catalog.interface import not_found
+from services.dataplane.gate import Gate
 from services.dataplane.infer import DataPlane
-from services.edge.context import Principal
+from services.dataplane.run import Answer
+from services.edge.context import Principal, TenantLimits
 from services.testing import loaded
 
 ME = Principal(tenant="acme", key_id="k")
 
 
-class OneModel:
+class OneModel(BundleCatalog):
     """A catalog of one model that counts leases and can keep its callers waiting."""
 
     def __init__(self, model: LoadedModel) -> None:
-        self._model = model
+        super().__init__(model)
+        self._one = model
         self.leases = 0
         self.open = asyncio.Event()
         self.open.set()
 
     async def acquire(self, principal: Principal, model: str, version: str | None) -> LoadedModel:
         await self.open.wait()
-        if model != self._model.model:
+        if model != self._one.model:
             raise not_found(model, version)
         self.leases += 1
-        return self._model
+        return self._one
+
+    def lease(self, principal: Principal, model: str, version: str | None) -> LoadedModel | None:
+        if model != self._one.model or not self.open.is_set():
+            return None
+        self.leases += 1
+        return self._one
 
     def release(self, model: LoadedModel) -> None:
         self.leases -= 1
-
-    async def ready(self) -> bool:
-        return True
-
-    async def close(self, *, drain_s: float | None = None) -> None:
-        await self._model.handle.drain()
-        await self._model.handle.close()
 
 
 class Setting:
@@ -58,12 +61,16 @@ class Setting:
         self.name = name
         self.runner = FakeRunner(width=2)
         self.catalog = OneModel(loaded(self.runner, model=name))
-        self.plane = DataPlane(self.catalog)
+        self.gate = Gate(TenantLimits(concurrent_requests=3))
+        self.plane = DataPlane(self.catalog, self.gate)
 
-    async def infer(self, value: float = 1, *, width: int = 2, **fields: object) -> Mapping[str, Array]:
+    def request(self, value: float = 1, *, width: int = 2, **fields: object) -> InferenceRequest:
         inputs = {"x": np.full((1, width), value, dtype=np.float32)}
         values: dict[str, object] = {"model": self.name, "version": None, "inputs": inputs, **fields}
-        request = InferenceRequest(tenant="acme", request_id="r", dtypes={"x": DType.FP32}, **values)  # type: ignore[arg-type]
+        return InferenceRequest(tenant="acme", request_id="r", dtypes={"x": DType.FP32}, **values)  # type: ignore[arg-type]
+
+    async def infer(self, value: float = 1, *, width: int = 2, **fields: object) -> Mapping[str, Array]:
+        request = self.request(value, width=width, **fields)
         return (await self.plane.infer(ME, request, protocol="test")).outputs
 
     def counted(self, code: str) -> float | None:
@@ -136,6 +143,57 @@ async def test_the_deadline_includes_loading(setting: Setting) -> None:
         await setting.infer(deadline=asyncio.get_running_loop().time() + 0.01)
     setting.catalog.open.set()
     assert (await patient)["y"].tolist() == [[3, 3]]
+    assert setting.catalog.leases == 0
+
+
+async def test_beginning_without_waiting(setting: Setting) -> None:
+    """A request to a loaded model begins at once; to any other it does not begin at all, and takes nothing."""
+    ended: list[Answer] = []
+    run = setting.plane.begin(ME, setting.name, None, protocol="test")
+    assert run is not None
+    run.submit(setting.request(3), ended.append)
+    assert ended == []
+    while not ended:
+        await asyncio.sleep(0)
+    assert isinstance(ended[0], InferenceResponse)
+    assert ended[0].outputs["y"].tolist() == [[7, 7]]
+    assert setting.plane.begin(ME, "other", None, protocol="test") is None
+    assert (setting.counted("ok"), setting.catalog.leases) == (1, 0)
+
+
+@pytest.mark.parametrize("ending", ["ok", "refused", "undecodable", "cancelled", "cancelled after the end"])
+async def test_every_ending_gives_the_place_back(setting: Setting, ending: str) -> None:
+    """However a request ends, lease and place are given back once: the limit of three never fills."""
+    for _ in range(10):
+        run = setting.plane.begin(ME, setting.name, None, protocol="test")
+        assert run is not None
+        ended: list[Answer] = []
+        if ending == "undecodable":
+            run.fail(ValueError())
+        elif ending == "refused":
+            with refused(ErrorCode.TENSOR_SHAPE):
+                run.submit(setting.request(width=3), ended.append)
+        else:
+            run.submit(setting.request(), ended.append)
+            while ending != "cancelled" and not ended:
+                await asyncio.sleep(0)
+            if ending != "ok":
+                run.cancel()
+    assert setting.catalog.leases == 0
+
+
+async def test_beyond_the_limit_nothing_is_leased(setting: Setting) -> None:
+    """The fourth of three concurrent requests is refused at once, by either way in."""
+    setting.runner.gate.clear()
+    waiting = [asyncio.ensure_future(setting.infer()) for _ in range(3)]
+    while setting.catalog.leases < 3:
+        await asyncio.sleep(0)
+    with refused(ErrorCode.QUOTA_EXCEEDED):
+        await setting.infer()
+    with refused(ErrorCode.QUOTA_EXCEEDED):
+        setting.plane.begin(ME, setting.name, None, protocol="test")
+    setting.runner.gate.set()
+    assert len(await asyncio.gather(*waiting)) == 3
     assert setting.catalog.leases == 0
 
 

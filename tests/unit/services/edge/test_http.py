@@ -9,23 +9,20 @@ import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
 import pytest_asyncio
 
-from core.clock import SystemClock
 from runners.cache import LoadedModel
 from runners.handle import EmbeddedHandle
 from runners.testing import FakeRunner
-from services.dataplane.catalog.bundle import BundleCatalog
-from services.dataplane.infer import DataPlane
 from services.edge.access_log import AccessLog
-from services.edge.auth import OpenAuth
-from services.edge.http import Message, Scope
+from services.edge.context import Principal
+from services.edge.http import Exchange, Message, Scope, Shared
 from services.edge.limits import EdgeLimits
-from services.inference.app import InferenceApp, Parts
-from services.rest_v1.routes import RestV1
+from services.inference.app import InferenceApp
 from services.rest_v2.routes import RestV2
-from services.testing import TENANT, inner_app, loaded
+from services.testing import TENANT, inner_app, parts
 
 BODY = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}]}).encode()
 SHORT = json.dumps({"model": "fake", "inputs": {"x": [[1, 2]]}}).encode()
@@ -93,22 +90,12 @@ class Service:
 
 @pytest_asyncio.fixture
 async def service() -> AsyncIterator[Service]:
-    runner = FakeRunner(width=2)
-    model = loaded(runner)
-    plane = DataPlane(BundleCatalog(model))
-    limits = EdgeLimits(body_bytes=1000, bodies_bytes=1200)
-    log = io.BytesIO()
-    access_log = AccessLog(clock=SystemClock(), stream=log)
-    parts = Parts(
-        plane=plane,
-        authenticator=OpenAuth(TENANT),
-        edges=(RestV2(plane, limits=limits, version="0"), RestV1(plane, limits=limits)),
-        access_log=access_log,
-        limits=limits,
-    )
-    yield Service(InferenceApp(inner_app, parts), runner, model, log, access_log)
+    runner, log = FakeRunner(width=2), io.BytesIO()
+    made = parts(runner, limits=EdgeLimits(body_bytes=1000, bodies_bytes=1200), log=log)
+    (model,) = made.plane._catalog.loaded(Principal(tenant=TENANT, key_id="k"))
+    yield Service(InferenceApp(inner_app, made), runner, model, log, made.access_log)
     runner.gate.set()
-    await plane.close()
+    await made.plane.close()
 
 
 async def waits_for(condition: Callable[[], object]) -> None:
@@ -146,13 +133,12 @@ async def test_a_hang_up_during_execution(service: Service) -> None:
     connections = [Connection(whole(BODY)) for _ in range(3)]
     tasks = [service.call(connection) for connection in connections]
     await waits_for(lambda: service.runner.batches)
-    connections[1].hung_up.set()
+    connections[0].hung_up.set()
     async with asyncio.timeout(5):
-        await tasks[1]
+        await tasks[0]
     service.runner.gate.set()
     await asyncio.gather(*tasks)
-    assert service.runner.batches == [3]
-    assert [len(connection.sent) for connection in connections] == [2, 0, 2]
+    assert [len(connection.sent) for connection in connections] == [0, 2, 2]
 
 
 async def test_a_fast_request_is_not_watched(service: Service) -> None:
@@ -261,3 +247,53 @@ async def test_slow_bodies_share_a_budget(service: Service) -> None:
     third = Connection([part(900), {"type": "http.request", "body": BODY[:90]}])
     await service.call(third)
     assert (third.status, service.buffered) == (200, 0)
+
+
+@pytest.mark.parametrize("align", [0, 1, 15, 16, 100, 101])
+async def test_data_in_a_body_in_pieces_is_aligned(align: int) -> None:
+    """Where a body is received in parts, the data at the wanted offset begins at an aligned address."""
+    body = bytes(range(200))
+    pieces: list[Message] = [
+        {"type": "http.request", "body": body[n : n + 30], "more_body": True} for n in range(0, 200, 30)
+    ]
+    connection = Connection([*pieces, {"type": "http.request"}])
+    exchange = Exchange(connection.scope, connection.receive, connection.send, Shared(EdgeLimits()))
+    received = await exchange.body(EdgeLimits(), align=align)
+    assert bytes(received) == body
+    assert np.frombuffer(received, np.uint8).ctypes.data % 16 == -align % 16
+    assert exchange.received_bytes == 200
+
+
+async def test_a_body_that_drips_is_refused(service: Service) -> None:
+    """A client that keeps sending, but so slowly that its body does not end in time, gets 504 as well."""
+    limits = EdgeLimits(body_idle_s=30, body_s=0.02)
+    service.app._edges["/v2"] = RestV2(service.app._parts.plane, limits=limits, version="0")
+    connection = Connection([])
+
+    async def drip() -> Message:
+        await asyncio.sleep(0.002)
+        return {"type": "http.request", "body": b" ", "more_body": True}
+
+    connection.receive = drip  # type: ignore[method-assign]
+    async with asyncio.timeout(5):
+        await service.call(connection)
+    assert (connection.status, service.codes()) == (504, [("TIMEOUT_001", 504)])
+    assert b"within 0.02 s" in connection.sent[1]["body"]
+    assert service.buffered == 0
+
+
+@pytest.mark.parametrize("size", [100, 2**20])
+async def test_a_hang_up_while_the_answer_is_made(service: Service, size: int) -> None:
+    """A client that goes away before its result, small or encoded in a thread, can be sent breaks nothing."""
+    service.runner.run = lambda inputs, _stop=None: {"y": np.zeros((1, size), np.float32)}  # type: ignore[method-assign, assignment]
+    connection = Connection(whole(BODY))
+
+    async def broken(_message: Message) -> None:
+        raise OSError("connection reset")
+
+    connection.send = broken  # type: ignore[method-assign, assignment]
+    await service.call(connection)
+    assert service.codes() == [("CANCEL_001", 499)]
+    again = Connection(whole(BODY))
+    await service.call(again)
+    assert again.status == 200

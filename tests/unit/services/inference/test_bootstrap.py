@@ -19,6 +19,7 @@ from artifacts.signing.bundle import sign_manifest
 from artifacts.signing.ed25519 import Ed25519Signer
 from artifacts.testing import refused, trust
 from core.errors import ErrorCode
+from runners.testing import request_of
 from services.dataplane.catalog.registry import RegistryCatalog
 from services.edge.context import Principal
 from services.inference.bootstrap import _batch_limits, build, preflight
@@ -130,7 +131,7 @@ async def test_the_bytes_checked_are_the_bytes_loaded(environment: Served) -> No
     parts = await build(InferenceSettings.read())
     (environment.folder / "model.onnx").write_bytes(b"replaced")
     loaded = await parts.plane._catalog.acquire(Principal(tenant="acme", key_id="k"), "digits", None)
-    result = await loaded.handle.infer({"x": np.ones((1, 2), dtype=np.float32)})
+    result = await loaded.handle.infer(request_of({"x": np.ones((1, 2), dtype=np.float32)}))
     assert result["y"].tolist() == [[2, 2]]
     await parts.plane.close()
 
@@ -210,7 +211,7 @@ async def test_a_service_of_the_registry_is_wired(
 OPEN_DOOR = """
 import socket
 from core.errors import FuroshikiError
-from services.inference.bootstrap import _require_loopback
+from services.inference.admission import _require_loopback
 
 for family, address in [
     (socket.AF_INET, "127.0.0.1"), (socket.AF_INET, "127.8.9.1"), (socket.AF_INET6, "::1"),

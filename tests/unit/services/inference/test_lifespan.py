@@ -13,7 +13,7 @@ import pytest
 
 from artifacts.testing import refused
 from core.errors import ErrorCode
-from runners.testing import FakeRunner
+from runners.testing import FakeRunner, request_of
 from services.dataplane.catalog.bundle import BundleCatalog
 from services.edge.http import Message, Receive, Scope, Send
 from services.inference import lifespan
@@ -142,9 +142,9 @@ async def test_a_stop_does_not_wait_for_ever(environment: Served, monkeypatch: p
     assert isinstance(catalog, BundleCatalog)
     runner = FakeRunner(width=2)
     runner.gate.clear()
-    catalog._loaded = loaded(runner, model="digits")
+    catalog._model = model = loaded(runner, model="digits")
     rows = {"x": np.ones((1, 2), dtype=np.float32)}
-    stuck = asyncio.ensure_future(catalog._loaded.handle.infer(rows))
+    stuck = asyncio.ensure_future(model.handle.infer(request_of(rows)))
     while not runner.batches:
         await asyncio.sleep(0)
     async with asyncio.timeout(5):

@@ -16,6 +16,7 @@ import pytest
 import pytest_asyncio
 from onnx import TensorProto, helper
 from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
 import furoshiki
 from artifacts.digest import digest_bytes
@@ -23,15 +24,20 @@ from artifacts.keys.file import FileTrust
 from artifacts.signing.ed25519 import Ed25519Signer
 from artifacts.signing.policy import TrustPolicy
 from artifacts.testing import Bundle, make_bundle, refused, trust
+from artifacts.tuning import Chosen, Point, Tuning, sign_tuning
 from core.clock import ManualClock, SystemClock
 from core.errors import ErrorCode, FuroshikiError, InvalidRequest, ModelError, Overloaded, Unavailable
 from core.tensors import ANY, DType, Signature, TensorSpec
 from runners.batching.policy import BatchLimits
+from runners.bundles import ModelLoader
 from runners.cache import LoadedModel, ModelCache
 from runners.interface import RunnerOptions
-from services.dataplane.catalog import registry
+from runners.loading import backend_of
+from runners.testing import request_of
+from runners.tuning.advice import Advice
+from runners.tuning.device import fingerprint_here, this_device
+from services.dataplane.catalog import listing, registry
 from services.dataplane.catalog.registry import RegistryCatalog
-from services.dataplane.loading import ModelLoader
 from services.dataplane.meters import Meters
 from services.dataplane.registry import RegistryGateway
 from services.edge import questions
@@ -65,6 +71,7 @@ class MemoryRegistry:
     named: dict[str, str] = field(default_factory=dict)  # replaces a digest in what resolve tells
     asked: list[tuple[str, str, int | None]] = field(default_factory=list)
     downloads: list[tuple[str, str, int]] = field(default_factory=list)
+    tunings: dict[tuple[str, str, int], bytes] = field(default_factory=dict)
     away: FuroshikiError | None = None
     open: asyncio.Event = field(default_factory=asyncio.Event)
     line: asyncio.Event = field(default_factory=asyncio.Event)  # downloads wait for it
@@ -100,6 +107,27 @@ class MemoryRegistry:
             created_at=datetime.now(UTC),
         )
 
+    async def models(self, tenant: str) -> list[furoshiki.Model]:
+        self.asked.append((tenant, "*", None))
+        if self.away is not None:
+            raise self.away
+        now = datetime.now(UTC)
+        return [
+            furoshiki.Model(
+                tenant=owner, name=name, latest_version=max(versions, default=None), created_at=now, updated_at=now
+            )
+            for (owner, name), versions in self.bundles.items()
+            if owner == tenant
+        ]
+
+    async def versions(self, tenant: str, model: str) -> list[int]:
+        self.asked.append((tenant, model, None))
+        if self.away is not None:
+            raise self.away
+        if (tenant, model) not in self.bundles:
+            raise ModelError(ErrorCode.MODEL_NOT_FOUND, "The registry knows no such model.")
+        return sorted(self.bundles[tenant, model], reverse=True)
+
     async def download(self, tenant: str, model: str, version: int, folder: Path) -> None:
         self.downloads.append((tenant, model, version))
         self.folders.append(folder)
@@ -110,6 +138,10 @@ class MemoryRegistry:
         if self.away is not None:
             raise self.away
         self.bundles[tenant, model][version].write(folder)
+
+    async def tuning(self, tenant: str, model: str, version: int, *, device: str) -> bytes | None:
+        assert device == fingerprint_here()
+        return self.tunings.get((tenant, model, version))
 
     async def close(self) -> None:
         self.closed = True
@@ -143,7 +175,7 @@ class Setting:
         """What the model makes of 1."""
         loaded = await self.catalog.acquire(principal, model, version)
         try:
-            result = await loaded.handle.infer({"x": np.ones((1, 2), dtype=np.float32)})
+            result = await loaded.handle.infer(request_of({"x": np.ones((1, 2), dtype=np.float32)}))
             return float(result["y"][0, 0])
         finally:
             self.catalog.release(loaded)
@@ -160,7 +192,7 @@ async def setting(tmp_path: Path) -> AsyncIterator[Setting]:
     catalog = RegistryCatalog(
         cast("RegistryGateway", remote),
         trust=FileTrust(tmp_path),
-        loader=ModelLoader(clock=SystemClock(), options=RunnerOptions(), limits=BatchLimits()),
+        loader=ModelLoader(clock=SystemClock(), options=RunnerOptions(), limits=BatchLimits(), advice=Advice()),
         cache=cache,
         clock=clock,
         fresh_s=FRESH,
@@ -186,6 +218,23 @@ async def test_a_model_is_found_verified_and_loaded_once(setting: Setting) -> No
     assert setting.remote.asked == [("acme", "digits", None)] * 2
     assert setting.remote.downloads == [("acme", "digits", 1)]
     assert [(m.digest, m.key_id) for m in setting.cache.models] == [(bundle.manifest.digest, bundle.signer.key_id)]
+
+
+async def test_a_tuning_of_this_device_comes_with_the_model(setting: Setting) -> None:
+    """The registry's signed tuning is applied to what is loaded; a stranger's is not, but the model is served."""
+    bundle = setting.bundle(2)
+    device = this_device(backend_of("onnx"))
+    point = Point(instances=1, threads=2, rows=8, rows_per_s=1.0, p50_ms=1.0)
+    tuning = Tuning(device=device, chosen=Chosen(instances=1, threads=2, max_rows=8), measurements=(point,))
+    name, digest = ("acme", "digits", 1), bundle.manifest.digest
+    told = []
+    for signer in (setting.signers["globex"], setting.signers["acme"]):
+        setting.remote.tunings[name] = sign_tuning(tuning, variant="v", digest=digest, signer=signer)
+        with capture_logs() as events:
+            assert await setting.infer() == 2
+        told += [(e["event"], e.get("code"), e.get("max_rows")) for e in events if e["event"].startswith("tuning_")]
+        setting.cache.evict(("acme", digest))
+    assert told == [("tuning_ignored", "SIGN_003", None), ("tuning_used", None, 8)]
 
 
 async def test_a_new_version_is_served_within_fresh_s(setting: Setting) -> None:
@@ -471,3 +520,109 @@ async def test_close_ends_everything(setting: Setting) -> None:
     assert await setting.catalog.ready()
     await setting.catalog.close()
     assert (await setting.catalog.ready(), setting.cache.models, setting.remote.closed) == (False, [], True)
+
+
+async def test_the_index(setting: Setting) -> None:
+    """Each model with the version its name means, what is loaded besides, and for everybody only its own."""
+    setting.bundle(2, version=1)
+    setting.bundle(3, version=2)
+    setting.bundle(5, model="wine")
+    setting.bundle(7, tenant="globex", model="secret")
+    setting.remote.bundles["acme", "empty"] = {}
+    await setting.infer(version="1")
+    states = [(s.name, s.version, s.state, s.reason) for s in await setting.catalog.index(ACME)]
+    on_demand = "not loaded; the first request loads it"
+    assert states == [
+        ("digits", "1", "READY", ""),
+        ("digits", "2", "UNAVAILABLE", on_demand),
+        ("empty", "", "UNAVAILABLE", "no version is registered"),
+        ("wine", "1", "UNAVAILABLE", on_demand),
+    ]
+    assert [s.name for s in await setting.catalog.index(GLOBEX)] == ["secret"]
+
+
+async def test_the_index_while_loading(setting: Setting) -> None:
+    """What is being fetched is LOADING."""
+    setting.bundle(2)
+    setting.remote.line.clear()
+    loading = asyncio.ensure_future(setting.catalog.load(ACME, "digits"))
+    while not setting.remote.downloads:
+        await asyncio.sleep(0)
+    assert [s.state for s in await setting.catalog.index(ACME)] == ["LOADING"]
+    setting.remote.line.set()
+    await loading
+    assert [s.state for s in await setting.catalog.index(ACME)] == ["READY"]
+
+
+async def test_load_and_unload(setting: Setting) -> None:
+    """Load warms the cache, unload empties it of every version, and a request loads again."""
+    setting.bundle(2, version=1)
+    setting.bundle(3, version=2)
+    setting.bundle(5, tenant="globex")
+    await setting.infer(GLOBEX)
+    await setting.infer(version="1")
+    await setting.catalog.load(ACME, "digits")
+    await setting.catalog.load(ACME, "digits")
+    assert [m.version for m in setting.catalog.loaded(ACME)] == ["1", "2"]
+    await setting.catalog.unload(ACME, "digits")
+    assert setting.catalog.loaded(ACME) == []
+    assert len(setting.catalog.loaded(GLOBEX)) == 1
+    await setting.catalog.unload(ACME, "digits")
+    assert await setting.infer() == 3
+
+
+async def test_unload_spares_requests_under_way(setting: Setting) -> None:
+    """A leased model that is unloaded is closed with its last lease."""
+    setting.bundle(2)
+    leased = await setting.catalog.acquire(ACME, "digits", None)
+    await setting.catalog.unload(ACME, "digits")
+    result = await leased.handle.infer(request_of({"x": np.ones((1, 2), dtype=np.float32)}))
+    assert result["y"].tolist() == [[2, 2]]
+    setting.catalog.release(leased)
+    with pytest.raises(Unavailable):
+        await leased.handle.infer(request_of({"x": np.ones((1, 2), dtype=np.float32)}))
+
+
+@pytest.mark.parametrize("model", ["other", "../digits", "secret"])
+async def test_changing_what_is_not_there(setting: Setting, model: str) -> None:
+    """What the tenant does not have is neither loaded, unloaded nor counted, whoever else has it."""
+    setting.bundle(7, tenant="globex", model="secret")
+    for change in (setting.catalog.load, setting.catalog.unload, setting.catalog.versions):
+        with refused(ErrorCode.MODEL_NOT_FOUND):
+            await change(ACME, model)
+
+
+async def test_versions_and_their_names(setting: Setting) -> None:
+    """Versions come oldest first and are asked for once per fresh_s; the name means the newest."""
+    for version in (1, 2, 10):
+        setting.bundle(version, version=version)
+    for _ in range(5):
+        assert await setting.catalog.versions(ACME, "digits") == ["1", "2", "10"]
+    assert len(setting.remote.asked) == 1
+    setting.bundle(3, version=11)
+    setting.clock.advance(FRESH)
+    assert (await setting.catalog.versions(ACME, "digits"))[-1] == "11"
+    assert [await setting.catalog.resolve(ACME, "digits", v) for v in (None, "2")] == ["11", "2"]
+
+
+async def test_listing_without_the_registry(setting: Setting) -> None:
+    """While the registry is away, what is remembered is listed, then the loaded versions; else the error is retryable."""
+    setting.bundle(2)
+    await setting.catalog.index(ACME)
+    await setting.infer()
+    setting.remote.away = DOWN
+    assert len(await setting.catalog.index(ACME)) == 1
+    setting.clock.advance(FRESH)
+    assert await setting.catalog.versions(ACME, "digits") == ["1"]
+    for ask in (setting.catalog.index(ACME), setting.catalog.versions(ACME, "wine")):
+        with refused(ErrorCode.STORE_UNAVAILABLE):
+            await ask
+
+
+async def test_listings_are_bounded(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many models are listed, a bounded number of answers is remembered."""
+    monkeypatch.setattr(listing, "_MOST_REMEMBERED", 3)
+    for number in range(10):
+        setting.bundle(2, model=f"m{number}")
+        await setting.catalog.versions(ACME, f"m{number}")
+    assert len(setting.catalog._listing._known) == 3

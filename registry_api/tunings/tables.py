@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tunings. What was measured is written once, with the end of its job."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from registry_api.db.columns import RowId
+from registry_api.db.engine import Base
+
+
+class TuningRow(Base):
+    """One tuning; the columns from ``device`` on are set together."""
+
+    __tablename__ = "tunings"
+    __table_args__ = (
+        Index("ix_tunings_tenant_number", "tenant", "number"),
+        Index("ix_tunings_tenant_variant_digest", "tenant", "variant_digest"),
+    )
+
+    number: Mapped[int] = mapped_column(RowId, primary_key=True)  # order of creation
+    id: Mapped[str] = mapped_column(String(32), unique=True)
+    tenant: Mapped[str] = mapped_column(ForeignKey("tenants.name"))
+    model: Mapped[str] = mapped_column(String(63))
+    version: Mapped[int] = mapped_column(BigInteger)
+    variant: Mapped[str] = mapped_column(String(100))
+    format: Mapped[str] = mapped_column(String(32))
+    variant_digest: Mapped[str] = mapped_column(String(71))
+    variant_signature_digest: Mapped[str] = mapped_column(String(71))
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), unique=True)
+    created_at: Mapped[datetime]
+    device: Mapped[str | None] = mapped_column(String(71))  # fingerprint
+    document: Mapped[bytes | None] = mapped_column(LargeBinary)  # tuning.json
+    key_id: Mapped[str | None] = mapped_column(String(64))

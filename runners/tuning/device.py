@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What this device is, so that a tuning is used only where it was measured."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+from typing import Final
+
+from artifacts.digest import Digest
+from artifacts.tuning import Device, fingerprint_of
+from runners.devices import usable_cores
+from runners.interface import Backend
+
+_CPU_CHARS: Final = 200
+_CPUINFO: Final = Path("/proc/cpuinfo")
+_FEATURES: Final = frozenset(
+    (
+        *("avx", "avx2", "avx512f", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_bf16", "amx_int8", "amx_tile"),
+        *("f16c", "fma", "sse4_2", "asimd", "asimddp", "bf16", "i8mm", "sve", "sve2"),
+    )
+)
+_MODEL: Final = ("vendor_id", "cpu family", "model", "stepping")
+
+
+def this_device(backend: Backend, *, cpuinfo: Path = _CPUINFO) -> Device:
+    """The device this process runs on.
+
+    Args:
+        backend: What runs models on it.
+        cpuinfo: Linux's list of processors; elsewhere the CPU is named after its architecture.
+    """
+    facts = _first_processor(cpuinfo)
+    flags = facts.get("flags", facts.get("Features", "")).split()
+    return Device(
+        cpu=_cpu(facts),
+        cores=usable_cores(),
+        runner=backend.name,
+        version=backend.version,
+        features=tuple(sorted(_FEATURES.intersection(flags))),
+    )
+
+
+def fingerprint_here() -> Digest:
+    """The fingerprint of the device this process runs on."""
+    return fingerprint_of(_cpu(_first_processor(_CPUINFO)), usable_cores())
+
+
+def _cpu(facts: dict[str, str]) -> str:
+    """The model's name with its numbers: hypervisors give many models one name."""
+    name = facts.get("model name", platform.machine() or "unknown")
+    numbers = "/".join(facts[key] for key in _MODEL if key in facts)
+    return (f"{name} ({numbers})" if numbers else name)[:_CPU_CHARS]
+
+
+def _first_processor(cpuinfo: Path) -> dict[str, str]:
+    try:
+        text = cpuinfo.read_text(errors="replace")
+    except OSError:
+        return {}
+    lines = (line.partition(":") for line in text.split("\n\n", 1)[0].splitlines())
+    return {key.strip(): value.strip() for key, _, value in lines}

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The measuring child as the registry sees it: a bundle in a folder goes in, a tuning or a reason comes out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from artifacts.testing import Bundle, make_bundle, refused
+from core.errors import ErrorCode
+from registry_api.jobs.interface import Job, JobKind
+from registry_api.jobs.states import JobState
+from registry_api.jobs.testing import RecordingTask
+from registry_api.models.source import Source
+from registry_api.tunings.child import MeasureLimits, measure_in_child
+from tests.unit.runners.test_loading import SIGNATURE, doubling
+
+LIMITS = MeasureLimits(budget_seconds=0.5)
+
+
+@pytest.fixture
+def task() -> RecordingTask:
+    return RecordingTask(
+        job=Job(
+            id="j1",
+            tenant="acme",
+            kind=JobKind.TUNE,
+            state=JobState.RUNNING,
+            spec={},
+            progress=0.0,
+            step="",
+            attempt=1,
+            max_attempts=3,
+            cancel_requested=False,
+            error=None,
+            result=None,
+            created_at=datetime(2026, 1, 1, tzinfo=UTC),
+            started_at=None,
+            finished_at=None,
+        )
+    )
+
+
+def staged(folder: Path, data: bytes) -> tuple[Source, Path]:
+    """A signed bundle of one model and its trust policy below a new folder; what it is, and the folder."""
+    scratch = folder / "work"
+    scratch.mkdir()
+    bundle: Bundle = make_bundle({"model.onnx": data}, signature=SIGNATURE)
+    bundle.write(scratch / "model")
+    (scratch / "trust").mkdir()
+    (scratch / "trust" / "acme.json").write_bytes(bundle.policy.to_bytes())
+    manifest = bundle.manifest
+    source = Source(
+        tenant=manifest.tenant,
+        model=manifest.model,
+        version=manifest.version,
+        variant=manifest.variant,
+        format=manifest.format,
+        digest=manifest.digest,
+        signature_digest="sha256:" + "0" * 64,
+    )
+    return source, scratch
+
+
+async def test_a_model_is_measured_and_every_point_told(tmp_path: Path, task: RecordingTask) -> None:
+    """The choice is among the points, each of which was a line of the log and a step of the progress."""
+    tuning = await measure_in_child(*staged(tmp_path, doubling()), LIMITS, task)
+    assert (tuning.chosen.instances, tuning.chosen.threads) in {(p.instances, p.threads) for p in tuning.measurements}
+    assert len([line for line in task.lines if "rows/s" in line]) == len(tuning.measurements)
+    fractions = [fraction for fraction, _ in task.steps]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] <= 0.95
+
+
+async def test_what_the_runtime_refuses_is_told(tmp_path: Path, task: RecordingTask) -> None:
+    """A signed file that is no model ends with JOB_002 and the runtime's reason."""
+    with refused(ErrorCode.JOB_FAILED, "MODEL_003", "onnxruntime"):
+        await measure_in_child(*staged(tmp_path, b"not a model"), LIMITS, task)
+
+
+async def test_the_child_believes_nobody(tmp_path: Path, task: RecordingTask) -> None:
+    """A file changed after the registry verified it is refused by the child itself."""
+    source, scratch = staged(tmp_path, doubling())
+    (scratch / "model" / "model.onnx").write_bytes(doubling() + b"x")
+    with refused(ErrorCode.JOB_FAILED, "SIGN_004"):
+        await measure_in_child(source, scratch, LIMITS, task)
+
+
+async def test_a_child_without_memory_ends_with_its_last_lines(tmp_path: Path, task: RecordingTask) -> None:
+    """Whatever the limit on memory breaks, the job fails and says so."""
+    with refused(ErrorCode.JOB_FAILED):
+        await measure_in_child(*staged(tmp_path, doubling()), MeasureLimits(memory_bytes=200 << 20), task)
