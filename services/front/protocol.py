@@ -2,21 +2,19 @@
 """One HTTP connection: inference requests are answered here, everything else by uvicorn's own protocol.
 
 ``FrontProtocol`` stands where uvicorn expects its protocol. It cuts what arrives at the end of a head. A plain inference
-request (see :mod:`services.front.heads`) becomes a :class:`services.front.call.Call`; the bytes of any other request go,
-unchanged, to an ``HttpToolsProtocol`` of this connection until its answer is complete, and the ASGI application sees no
-difference.
+request (see :mod:`services.front.heads`) becomes a :class:`services.front.call.Call`; any other request goes, byte for byte,
+to uvicorn's ``HttpToolsProtocol`` until its answer is complete, and the ASGI application sees no difference.
 
-Rules. One request is under way at a time; what a client sends ahead waits, and reading stops. A body that comes in parts is
-received into its final place and counted among all bodies under way. A head must be complete within ``timeout_keep_alive``
-to twice that, however slowly it comes, and a body may not pause for ``body_idle_s``. A client that hangs up cancels its
-request at once. A client that does not read its answers is not read from.
+Rules. One request is under way at a time; what a client sends ahead waits, and reading stops. A body in parts is received
+into its final place and counted among all bodies under way. A head must be complete within ``timeout_keep_alive`` to twice
+that, and a body may not pause for ``body_idle_s``. A client that hangs up cancels its request; one that does not read its
+answers is not read from.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from http import HTTPStatus
+from functools import partial
 from typing import Any, Final, cast
 
 from uvicorn.config import Config
@@ -29,16 +27,10 @@ from services.front.arrival import Arrival
 from services.front.call import Call
 from services.front.heads import END, LONGEST_HEAD, PREFIX, Head, without_upgrade
 from services.front.inner import Inner
-from services.front.shared import STATE, Front
+from services.front.shared import HEAD_TOO_LARGE, STATE, STATUS_LINES, Front
+from services.front.unread import Unread
 
-_LEAST_SENT: Final = 16 * 2**10  # bytes that a client which reads takes between two looks at it
-_SCRATCH: Final = memoryview(
-    bytearray(256 * 2**10)
-)  # what every connection receives into; emptied before the next does
-_HEAD_TOO_LARGE: Final = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-)
-_STATUS_LINES: Final = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode("ascii") for s in HTTPStatus}
+_SCRATCH: Final = memoryview(bytearray(2**18))  # what every connection receives into; emptied before the next does
 
 
 class FrontProtocol(asyncio.BufferedProtocol):
@@ -60,17 +52,14 @@ class FrontProtocol(asyncio.BufferedProtocol):
         self._front: Front = app_state[STATE]
         self._idle = self._front.idle(config.timeout_keep_alive)
         self._server_state = server_state
-        self._make_inner: Callable[[], Inner] = lambda: Inner(
-            config, server_state, app_state, _loop, idle=self._idles, busy=self._works
-        )
+        self._make_inner = partial(Inner, config, server_state, app_state, _loop, idle=self._idles, busy=self._works)
         self._inner: Inner | None = None
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)
         self._raw = b""  # the head of a request whose body is being received
         self._call: Call | None = None  # being received or answered
         self._arrival: Arrival | None = None  # of its body, if that comes in parts
         self._rest = b""  # received and not looked at: a part of a head, or what was sent ahead
-        self._pausing = False  # the client does not read its answers
-        self._unsent = 0  # bytes of them when that was last looked at
+        self._unread: Unread | None = None  # answers, while the client does not read them
         self._last = False  # the connection ends with the answer under way
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -88,9 +77,6 @@ class FrontProtocol(asyncio.BufferedProtocol):
         if self._inner is not None:
             self._inner.connection_lost(exc)
 
-    def eof_received(self) -> None:
-        """The client sends no more; the transport closes itself and ``connection_lost`` follows."""
-
     def get_buffer(self, _sizehint: int) -> memoryview:
         return _SCRATCH if self._arrival is None else self._arrival.free
 
@@ -104,7 +90,7 @@ class FrontProtocol(asyncio.BufferedProtocol):
         inner = self._inner
         if inner is not None and not inner.between:
             inner.data_received(data)
-        elif self._call is not None or self._pausing:
+        elif self._call is not None or self._unread:
             self._rest += data
             self._transport.pause_reading()
         else:
@@ -119,7 +105,7 @@ class FrontProtocol(asyncio.BufferedProtocol):
         self._rest = b""
         self._idle.leave(self)
         if not 0 <= end <= LONGEST_HEAD:
-            self._transport.write(_HEAD_TOO_LARGE)
+            self._transport.write(HEAD_TOO_LARGE)
             self._transport.close()
             return
         end += len(END)
@@ -199,7 +185,7 @@ class FrontProtocol(asyncio.BufferedProtocol):
         lines = self._front.lines(self._server_state.default_headers)
         end = b"connection: close\r\n\r\n" if self._last else b"\r\n"
         transport.write(
-            b"%b%bcontent-length: %d\r\n%b%b%b" % (_STATUS_LINES[status], lines, len(body), headers, end, body)
+            b"%b%bcontent-length: %d\r\n%b%b%b" % (STATUS_LINES[status], lines, len(body), headers, end, body)
         )
         self._call = None
         self._server_state.total_requests += 1
@@ -207,7 +193,7 @@ class FrontProtocol(asyncio.BufferedProtocol):
         if self._last:
             transport.close()
             return
-        if self._rest and not self._pausing:
+        if self._rest and not self._unread:
             asyncio.get_running_loop().call_soon(self._go_on)
 
     def _idles(self) -> None:
@@ -217,26 +203,25 @@ class FrontProtocol(asyncio.BufferedProtocol):
 
     def _works(self) -> None:
         """The time that is passing is ours, unless the client does not read."""
-        if not self._pausing:
+        if not self._unread:
             self._idle.leave(self)
 
     def _go_on(self) -> None:
         """Takes what was sent ahead, and reads again."""
-        if self._call is not None or self._pausing or self._transport.is_closing():
+        if self._call is not None or self._unread or self._transport.is_closing():
             return
         self._transport.resume_reading()
         if self._rest:
             self._next(self._rest)
 
     def pause_writing(self) -> None:
-        self._pausing = True
-        self._unsent = self._transport.get_write_buffer_size()
+        self._unread = Unread(self._transport)
         self._idles()
         if self._inner is not None:
             self._inner.pause_writing()
 
     def resume_writing(self) -> None:
-        self._pausing = False
+        self._unread = None
         if self._inner is not None:
             if self._inner.answering:
                 self._works()
@@ -254,19 +239,12 @@ class FrontProtocol(asyncio.BufferedProtocol):
             self._transport.close()
 
     def overdue(self) -> None:
-        """Silent for too long: between requests, in a head or in a body."""
+        """Silent for too long: between requests, in a head, in a body or in reading."""
         if self._arrival is not None:
             self._refuse_body(stalled(self._front.service.limits.body_idle_s))
-        elif self._pausing:
-            self._look_at_reader()
-        else:
+        elif self._unread is None:
             self._transport.close()
-
-    def _look_at_reader(self) -> None:
-        """Lets a slow client go on; one that does not read its answer is cut off, since closing would wait for ever."""
-        unsent = self._transport.get_write_buffer_size()
-        if self._unsent - unsent < _LEAST_SENT:
-            self._transport.abort()
-        else:
-            self._unsent = unsent
+        elif self._unread.shrinks():
             self._idle.enter(self)
+        else:
+            self._transport.abort()  # closing would wait for its reading for ever

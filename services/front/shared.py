@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Final
 
 from services.edge.bodies import BodyBudget
@@ -11,6 +12,8 @@ from services.front.call import Service
 from services.front.heads import Heads
 
 STATE: Final = "furoshiki.front"  # the key of the lifespan state
+STATUS_LINES: Final = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode("ascii") for s in HTTPStatus}
+HEAD_TOO_LARGE: Final = STATUS_LINES[431] + b"content-length: 0\r\nconnection: close\r\n\r\n"
 
 
 class Front:

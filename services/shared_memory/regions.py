@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Regions of shared memory that clients registered, each tenant its own.
 
-Where several tenants are served, a key must begin with the tenant's name and a colon, so that whoever learns a key of another
+Where several tenants are served, a key must begin with the tenant's name and a tilde, so that whoever learns a key of another
 tenant cannot register it. Bytes are copied by ``pread`` and ``pwrite`` and the file is never mapped: a client that
 truncates it gets an error, where a mapping would end the whole process with SIGBUS.
 

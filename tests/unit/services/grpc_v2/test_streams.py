@@ -103,7 +103,7 @@ async def test_a_client_that_goes_away(serving: Any, runner: FakeRunner) -> None
             while account.in_flight < 5 or not runner.batches:
                 await asyncio.sleep(0.001)
             call.cancel()
-            while account.in_flight:
+            while account.in_flight or not any(b'"received_bytes":0' in line for line in service.lines()):
                 await asyncio.sleep(0.001)
         runner.gate.set()
         [line] = [line for line in map(orjson.loads, service.lines()) if not line["received_bytes"]]
