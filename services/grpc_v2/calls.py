@@ -15,12 +15,11 @@ from typing import Any, Final, Protocol, TypeAlias
 from grpc import StatusCode
 
 from core.errors import ErrorCode, FuroshikiError
-from core.telemetry.logs import get_logger
 from services.dataplane.infer import DataPlane
 from services.edge.access_log import AccessLog
 from services.edge.auth import Authenticator
 from services.edge.context import Principal, request_id
-from services.edge.interface import unexpected
+from services.edge.faults import shown
 from services.edge.limits import EdgeLimits
 from services.grpc_v2.errors import error_message, error_metadata, grpc_status
 from services.shared_memory.regions import Regions
@@ -28,8 +27,6 @@ from services.shared_memory.regions import Regions
 Context: TypeAlias = Any  # grpc.aio.ServicerContext; its stubs do not know raw bytes
 
 _CODES: Final = {status: status.value[0] for status in StatusCode}
-
-log = get_logger(__name__)
 
 
 class Parts(Protocol):
@@ -143,15 +140,9 @@ class Desk:
 
     def known(self, call: Call, error: Exception) -> FuroshikiError:
         """What the caller may know of an error, which is logged as far as nobody else will be told."""
-        if not isinstance(error, FuroshikiError):
-            log.error(
-                "unexpected_error", request_id=call.request_id, path=call.path, tenant=call.tenant, exc_info=error
-            )
-            error = unexpected()
-        elif error.log_context:
-            log.warning("request_failed", request_id=call.request_id, code=error.code, **error.log_context)
-        call.status = _CODES[grpc_status(error.code)]
-        return error
+        found = shown(error, request_id=call.request_id, path=call.path, tenant=call.tenant)
+        call.status = _CODES[grpc_status(found.code)]
+        return found
 
     def record(self, call: Call, code: str) -> None:
         """Writes the access log's line."""
