@@ -135,8 +135,10 @@ async def test_a_credential_that_is_revoked(serving: Any) -> None:
         async def authenticate(self, headers: Mapping[bytes, bytes]) -> Principal:
             raise AuthError(ErrorCode.AUTH_INVALID, "The credential is not valid.")
 
+    # grpc.aio's client reports INTERNAL if it is still writing when the stream ends, so nothing follows the refused one.
+    requests = silent_after(*(request(n) for n in range(3)))
     async with serving(authenticator=Fickle(TENANT, features=DEFAULT_FEATURES)) as service:
-        answers, error = await end_of(service.methods.ModelStreamInfer(iter([request(n) for n in range(9)])))
+        answers, error = await end_of(service.methods.ModelStreamInfer(requests))
     assert answers == ["0 1", "1 3"]
     assert error.code() is grpc.StatusCode.UNAUTHENTICATED
 
