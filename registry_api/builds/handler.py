@@ -10,11 +10,6 @@ there is checked in that transaction, under the lock that removals hold.
 from __future__ import annotations
 
 import asyncio
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from tempfile import mkdtemp
 from typing import Final
 
 from artifacts.keys.interface import KeyProvider
@@ -29,6 +24,7 @@ from registry_api.builds.service import raise_no_build
 from registry_api.builds.values import Bento, bento_name, bento_version
 from registry_api.db.session import Database, Session
 from registry_api.jobs.interface import Apply, Fault, Job, JobKind, JobTask, Outcome
+from registry_api.jobs.scratch import scratch_of, sweep_scratch
 from registry_api.models.source import Source
 from registry_api.models.transfer import upload, upload_bytes
 from registry_api.tenancy.repository import lock_tenant
@@ -77,7 +73,7 @@ class BuildHandler:
         """Makes, signs and stores the Bento."""
         build_id = str(task.job.spec["build"])
         source, tuning = await self._source(task.job.tenant, build_id)
-        with self._scratch(task.job) as scratch:
+        with scratch_of(task.job, self._options.scratch) as scratch:
             packed = await self._builder.build(source, scratch, task, tuning=tuning)
             task.progress(0.8, "signing the Bento")
             bento = await self._sign_and_store(source, packed, task)
@@ -92,7 +88,7 @@ class BuildHandler:
 
     async def abandon(self, job: Job, _fault: Fault) -> Apply | None:
         """Removes what attempts left on this machine. The build's row needs nothing: its state is its job's."""
-        await asyncio.to_thread(self._sweep, job)
+        await asyncio.to_thread(sweep_scratch, job, self._options.scratch)
         return None
 
     async def _source(self, tenant: str, build_id: str) -> tuple[Source, bytes | None]:
@@ -139,22 +135,3 @@ class BuildHandler:
                     ErrorCode.BLOB_CORRUPT,
                     f"Blob {digest} of the Bento was removed before the build ended. Build again.",
                 )
-
-    @contextmanager
-    def _scratch(self, job: Job) -> Iterator[Path]:
-        self._sweep(job)
-        self._options.scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder = Path(mkdtemp(prefix=_prefix(job), dir=self._options.scratch))
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-    def _sweep(self, job: Job) -> None:
-        """Removes what an attempt that was killed left behind."""
-        for folder in self._options.scratch.glob(f"{_prefix(job)}*"):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _prefix(job: Job) -> str:
-    return f"build-{job.id}-"

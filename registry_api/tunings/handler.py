@@ -9,12 +9,8 @@ ends the job.
 from __future__ import annotations
 
 import asyncio
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 
 from artifacts.keys.interface import KeyProvider
 from artifacts.signing.verifier import BundleVerifier
@@ -23,6 +19,7 @@ from artifacts.tuning import Tuning, sign_tuning
 from core.clock import Clock
 from registry_api.db.session import Database, Session
 from registry_api.jobs.interface import Apply, Fault, Job, JobKind, JobTask, Outcome
+from registry_api.jobs.scratch import scratch_of, sweep_scratch
 from registry_api.models.bundle import fetch_bundle
 from registry_api.models.source import Source
 from registry_api.tunings.child import Measure, MeasureLimits, measure_in_child
@@ -85,7 +82,7 @@ class TuneHandler:
         """
         tuning_id = str(task.job.spec["tuning"])
         source = await self._source(task.job.tenant, tuning_id)
-        with self._scratch(task.job) as scratch:
+        with scratch_of(task.job, self._options.scratch) as scratch:
             await self._fetch(source, scratch, task)
             tuning = await self._measure(source, scratch, self._options.limits, task)
         result = await self._signed(source, tuning)
@@ -102,7 +99,7 @@ class TuneHandler:
 
     async def abandon(self, job: Job, _fault: Fault) -> Apply | None:
         """Removes what attempts left on this machine. The tuning's row needs nothing: its state is its job's."""
-        await asyncio.to_thread(self._sweep, job)
+        await asyncio.to_thread(sweep_scratch, job, self._options.scratch)
         return None
 
     async def _source(self, tenant: str, tuning_id: str) -> Source:
@@ -124,22 +121,3 @@ class TuneHandler:
         signer = await asyncio.to_thread(self._keys.signer, source.tenant)
         document = sign_tuning(tuning, variant=f"{source.ref} {source.variant}", digest=source.digest, signer=signer)
         return Result(tuning=tuning, document=document, key_id=signer.key_id)
-
-    @contextmanager
-    def _scratch(self, job: Job) -> Iterator[Path]:
-        self._sweep(job)
-        self._options.scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder = Path(mkdtemp(prefix=_prefix(job), dir=self._options.scratch))
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-    def _sweep(self, job: Job) -> None:
-        """Removes what an attempt that was killed left behind."""
-        for folder in self._options.scratch.glob(f"{_prefix(job)}*"):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _prefix(job: Job) -> str:
-    return f"tune-{job.id}-"

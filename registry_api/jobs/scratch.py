@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The folder a job works in: its own, empty, and gone when the attempt ends; what a killed attempt left is swept."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
+
+from registry_api.jobs.interface import Job
+
+
+@contextmanager
+def scratch_of(job: Job, folder: Path) -> Iterator[Path]:
+    """A new folder below ``folder`` for one attempt; removed at the end. Blocks."""
+    sweep_scratch(job, folder)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    scratch = Path(mkdtemp(prefix=_prefix(job), dir=folder))
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def sweep_scratch(job: Job, folder: Path) -> None:
+    """Removes what an attempt that was killed left behind. Blocks."""
+    for left in folder.glob(f"{_prefix(job)}*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _prefix(job: Job) -> str:
+    return f"{job.kind}-{job.id}-"
