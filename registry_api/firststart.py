@@ -22,7 +22,7 @@ from artifacts.durable import write_atomically
 from core.errors import ErrorCode, InitError
 from core.telemetry.logs import get_logger
 from registry_api.db import migrations
-from registry_api.http.auth import Scope
+from registry_api.http.access import Role
 from registry_api.settings import Settings
 from registry_api.tenancy.credentials import Credential, mint, parse
 from registry_api.tenancy.service import KeyService
@@ -30,8 +30,10 @@ from registry_api.tenancy.values import NewKey
 
 DEFAULT_TENANT: Final = "default"
 
-_ADMIN: Final = NewKey(tenant=DEFAULT_TENANT, name="first admin", scopes=frozenset({Scope.PLATFORM_ADMIN, Scope.ADMIN}))
-_SERVICE: Final = NewKey(tenant=DEFAULT_TENANT, name="first inference service", scopes=frozenset({Scope.SERVE}))
+_ADMIN: Final = NewKey(
+    tenant=DEFAULT_TENANT, name="first admin", roles=frozenset({Role.PLATFORM_ADMIN, Role.TENANT_ADMIN})
+)
+_SERVICE: Final = NewKey(tenant=DEFAULT_TENANT, name="first inference service", roles=frozenset({Role.SERVICE}))
 _log = get_logger(__name__)
 
 

@@ -31,6 +31,8 @@ App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 Result = TypeVar("Result")
 
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
+_ATTEMPTS: Final = 60  # at ending the supervisor
+_PAUSE_S: Final = 0.5  # between two of them
 
 log = get_logger(__name__)
 
@@ -69,9 +71,9 @@ class Hosted(ABC):
             scope.setdefault("state", {}).update(await self._start())
         except Exception as error:
             _tell(error)
+            await _end_supervisor()
             # Without this message the server would take the failure for "no lifespan support" and serve on.
             await send({"type": "lifespan.startup.failed", "message": str(error)})
-            _end_supervisor()
             return
         replay = [first]
 
@@ -151,7 +153,17 @@ def _end_with_supervisor() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _end_supervisor() -> None:
-    """Asks BentoML's supervisor, the parent of a worker process, to end; does nothing when there is none."""
+async def _end_supervisor() -> None:
+    """Asks BentoML's supervisor, the parent of a worker process, to end; does nothing when there is none.
+
+    A supervisor that is busy, with starting other workers for example, forgets the signal: it is sent until ours comes back.
+    """
     if _is_worker():
-        asyncio.get_running_loop().call_soon(os.kill, os.getppid(), signal.SIGTERM)
+        with contextlib.suppress(InitError):
+            await _unless_ended(_insist(os.getppid()))
+
+
+async def _insist(supervisor: int) -> None:
+    for _ in range(_ATTEMPTS):
+        os.kill(supervisor, signal.SIGTERM)
+        await asyncio.sleep(_PAUSE_S)

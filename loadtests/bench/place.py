@@ -93,7 +93,7 @@ class Place:
         self._ending.callback(stack.stop)
         stack.start(lambda _: None)
         with Client(stack.registry_url, api_key=stack.admin_key) as client:
-            return stack, client.keys.create("benchmark", scopes=["infer"]).key
+            return stack, client.keys.create("benchmark", roles=["user"]).key
 
 
 def python_of(peer: str) -> Path:

@@ -55,4 +55,4 @@ def shared_service(
 
 def _admitted(admin: Client, tenant: str) -> str:
     admin.tenants.create(tenant)
-    return admin.keys.create("load test", scopes=["admin"], tenant=tenant).key
+    return admin.keys.create("load test", roles=["tenant-admin"], tenant=tenant).key

@@ -11,7 +11,7 @@ from fastapi.responses import Response, StreamingResponse
 from core.errors import ErrorCode as E
 from registry_api.builds.schemas import BuildIn, BuildOut
 from registry_api.builds.service import BuildService, finished
-from registry_api.http.auth import Deployer, Reader
+from registry_api.http.auth import JobCreator, JobReader
 from registry_api.http.fields import IdPath
 from registry_api.http.pagination import Page, Paging
 from registry_api.http.problem import problems
@@ -32,17 +32,17 @@ router: Final = APIRouter(tags=["builds"])
     description="The answer comes at once; the work is the job `job_id`.",
     responses=problems(E.MALFORMED, E.MODEL_NOT_FOUND, E.QUOTA_EXCEEDED, E.TOO_LARGE, E.UNSUPPORTED_MEDIA_TYPE),
 )
-async def create_build(caller: Deployer, body: BuildIn, builds: Builds) -> BuildOut:
+async def create_build(caller: JobCreator, body: BuildIn, builds: Builds) -> BuildOut:
     return BuildOut.of(await builds.create(caller.tenant, body.model, version=body.version, variant=body.variant))
 
 
 @router.get("/builds", summary="List builds, newest first", responses=problems())
-async def list_builds(caller: Reader, paging: Paging, builds: Builds) -> Page[BuildOut]:
+async def list_builds(caller: JobReader, paging: Paging, builds: Builds) -> Page[BuildOut]:
     return (await builds.page(caller.tenant, paging)).page(BuildOut.of)
 
 
 @router.get("/builds/{build}", summary="Get a build", responses=problems(E.BUILD_NOT_FOUND))
-async def get_build(caller: Reader, build: IdPath, builds: Builds) -> BuildOut:
+async def get_build(caller: JobReader, build: IdPath, builds: Builds) -> BuildOut:
     return BuildOut.of(await builds.get(caller.tenant, build))
 
 
@@ -53,7 +53,7 @@ async def get_build(caller: Reader, build: IdPath, builds: Builds) -> BuildOut:
     response_class=StreamingResponse,
     responses={200: raw(_TAR), **problems(E.BUILD_NOT_FOUND, E.STATE_CONFLICT, E.BLOB_CORRUPT)},
 )
-async def get_bento(caller: Reader, build: IdPath, builds: Builds) -> StreamingResponse:
+async def get_bento(caller: JobReader, build: IdPath, builds: Builds) -> StreamingResponse:
     found = await builds.archive(await builds.get(caller.tenant, build))
     headers = {"ETag": f'"{found.digest}"', "Content-Length": str(found.size)}
     return StreamingResponse(found.chunks, media_type=_TAR, headers=headers)
@@ -65,7 +65,7 @@ async def get_bento(caller: Reader, build: IdPath, builds: Builds) -> StreamingR
     response_class=Response,
     responses={200: raw("application/json"), **problems(E.BUILD_NOT_FOUND, E.STATE_CONFLICT, E.BLOB_CORRUPT)},
 )
-async def get_build_manifest(caller: Reader, build: IdPath, builds: Builds) -> Response:
+async def get_build_manifest(caller: JobReader, build: IdPath, builds: Builds) -> Response:
     found = await builds.get(caller.tenant, build)
     return _json(await builds.manifest(found), finished(found).digest)
 
@@ -76,7 +76,7 @@ async def get_build_manifest(caller: Reader, build: IdPath, builds: Builds) -> R
     response_class=Response,
     responses={200: raw("application/json"), **problems(E.BUILD_NOT_FOUND, E.STATE_CONFLICT, E.BLOB_CORRUPT)},
 )
-async def get_build_signature(caller: Reader, build: IdPath, builds: Builds) -> Response:
+async def get_build_signature(caller: JobReader, build: IdPath, builds: Builds) -> Response:
     found = await builds.get(caller.tenant, build)
     return _json(await builds.signature(found), finished(found).signature_digest)
 

@@ -23,6 +23,9 @@ from registry_api.db.engine import WRITE_OPTION, is_busy, is_full
 
 Session: TypeAlias = AsyncSession
 
+EVERY_TENANT: Final = "*"
+"""In place of a tenant: the transaction may touch all of them. For authentication, jobs of the platform and housekeeping."""
+
 _RETRY_SECONDS: Final = 1.0
 
 
@@ -41,7 +44,7 @@ class Database:
         self._wait_seconds: Final = wait_seconds
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[Session]:
+    async def read(self, tenant: str = EVERY_TENANT) -> AsyncIterator[Session]:
         """A read-only transaction on one snapshot; nothing it does is committed.
 
         Raises:
@@ -51,7 +54,7 @@ class Database:
             yield session
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[Session]:
+    async def write(self, tenant: str = EVERY_TENANT) -> AsyncIterator[Session]:
         """A transaction that commits at the end of its block.
 
         Raises:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A key for the one inference that proves a deployment ready: scope ``infer``, minutes of life, revoked when it was used."""
+"""A key for the one inference that proves a deployment ready: role ``user``, minutes of life, revoked when it was used."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from datetime import timedelta
 from typing import Final
 
 from core.clock import Clock
-from registry_api.http.auth import Principal, Scope
+from registry_api.http.access import Role
+from registry_api.http.auth import Principal
 from registry_api.tenancy.service import KeyService
 from registry_api.tenancy.values import NewKey
 
@@ -33,9 +34,9 @@ class ProbeKeys:
     @asynccontextmanager
     async def key(self, tenant: str) -> AsyncIterator[str]:
         """A key of ``tenant`` that works inside the block."""
-        worker = Principal(tenant=tenant, key_id=_WORKER, name=_WORKER, scopes=frozenset({Scope.ADMIN}))
+        worker = Principal(tenant=tenant, key_id=_WORKER, name=_WORKER, roles=frozenset({Role.TENANT_ADMIN}))
         expires_at = self._clock.now() + LIFE
-        wanted = NewKey(tenant=tenant, name=KEY_NAME, scopes=frozenset({Scope.INFER}), expires_at=expires_at)
+        wanted = NewKey(tenant=tenant, name=KEY_NAME, roles=frozenset({Role.USER}), expires_at=expires_at)
         minted = await self._keys.create(worker, wanted)
         try:
             yield minted.plaintext

@@ -12,7 +12,8 @@ from core.errors import ErrorCode as E
 from registry_api.deployments.schemas import DeploymentIn, DeploymentOut
 from registry_api.deployments.service import DeploymentService
 from registry_api.deployments.values import NewDeployment
-from registry_api.http.auth import Deployer, Reader
+from registry_api.http.access import Action
+from registry_api.http.auth import Principal, allowed
 from registry_api.http.fields import NamePath
 from registry_api.http.pagination import Page, Paging
 from registry_api.http.problem import problems
@@ -20,6 +21,9 @@ from registry_api.http.services import provided
 from registry_api.jobs.endpoints import Offset, log_response, log_text
 
 Deployments: TypeAlias = Annotated[DeploymentService, provided(DeploymentService)]
+
+Reader: TypeAlias = Annotated[Principal, allowed(Action.DEPLOYMENTS_READ)]
+Manager: TypeAlias = Annotated[Principal, allowed(Action.DEPLOYMENTS_MANAGE)]
 
 router: Final = APIRouter(tags=["deployments"])
 
@@ -40,7 +44,7 @@ router: Final = APIRouter(tags=["deployments"])
         E.UNSUPPORTED_MEDIA_TYPE,
     ),
 )
-async def create_deployment(caller: Deployer, body: DeploymentIn, deployments: Deployments) -> DeploymentOut:
+async def create_deployment(caller: Manager, body: DeploymentIn, deployments: Deployments) -> DeploymentOut:
     new = NewDeployment(
         tenant=caller.tenant, name=body.name, build_id=body.build_id, target=body.target, auth=body.auth
     )
@@ -76,5 +80,5 @@ async def get_deployment_logs(caller: Reader, name: NamePath, deployments: Deplo
     description="The answer comes at once; the work is the job `job_id`. One that has ended stays as it is.",
     responses=problems(E.DEPLOYMENT_NOT_FOUND, E.QUOTA_EXCEEDED),
 )
-async def stop_deployment(caller: Deployer, name: NamePath, deployments: Deployments) -> DeploymentOut:
+async def stop_deployment(caller: Manager, name: NamePath, deployments: Deployments) -> DeploymentOut:
     return DeploymentOut.of(await deployments.stop(caller.tenant, name))

@@ -7,55 +7,27 @@ A credential travels as ``X-API-Key`` or ``Authorization: Bearer``. This module 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Any, Final, Protocol, TypeAlias
 
 from fastapi import Depends, Header, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from core.errors import AuthError, ErrorCode
+from registry_api.http.access import GRANTS, Action, Resource, ResourcePolicy, Role
 from registry_api.http.services import services_of
-
-
-class Scope(StrEnum):
-    """What a key allows; the comment on each line is its meaning."""
-
-    PLATFORM_ADMIN = "platform-admin"  # tenants, and the keys of any tenant
-    ADMIN = "admin"  # everything inside the own tenant
-    PUSH = "push"  # register models and versions, move them between stages short of production
-    DEPLOY = "deploy"  # build, deploy, stop, move into and out of production
-    INFER = "infer"  # call deployed models
-    READ = "read"  # list, get and download
-    SERVE = "serve"  # inference services: read, in any tenant they act for
-
-
-_IMPLIED: Final[dict[Scope, frozenset[Scope]]] = {
-    Scope.PLATFORM_ADMIN: frozenset(),
-    Scope.ADMIN: frozenset({Scope.PUSH, Scope.DEPLOY, Scope.INFER, Scope.READ}),
-    Scope.PUSH: frozenset({Scope.READ}),
-    Scope.DEPLOY: frozenset({Scope.READ}),
-    Scope.INFER: frozenset(),
-    Scope.READ: frozenset(),
-    Scope.SERVE: frozenset({Scope.READ}),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """An authenticated caller. ``scopes`` are those written on the key; :meth:`allows` adds what they imply."""
+    """An authenticated caller."""
 
     tenant: str
     key_id: str
     name: str
-    scopes: frozenset[Scope]
+    roles: frozenset[Role]
     expires_at: datetime | None = None  # None: the key does not expire
-
-    def allows(self, scope: Scope) -> bool:
-        """Whether the key grants ``scope``, directly or through a wider one."""
-        return any(scope is held or scope in _IMPLIED[held] for held in self.scopes)
 
 
 class Authenticator(Protocol):
@@ -86,7 +58,7 @@ async def current_principal(
 ) -> Principal:
     """The caller of this request; a dependency for routes that need a credential but no particular scope.
 
-    A key with scope ``serve`` may name another tenant in ``X-Furoshiki-Tenant``: it then reads there, and nothing else.
+    A caller with the role ``service`` may name another tenant in ``X-Furoshiki-Tenant`` and is then a service there.
 
     Raises:
         AuthError: ``AUTH_001`` without a credential, ``AUTH_002`` with a bad one, ``AUTH_003`` if it may not act for others.
@@ -103,42 +75,43 @@ async def current_principal(
 
 
 def _acting(principal: Principal, tenant: str) -> Principal:
-    check_scope(principal, Scope.SERVE)
-    return replace(principal, tenant=tenant, scopes=frozenset({Scope.READ}))
+    check(principal, Action.TENANTS_SERVE)
+    return replace(principal, tenant=tenant, roles=frozenset({Role.SERVICE}))
 
 
-def check_scope(principal: Principal, *any_of: Scope) -> None:
-    """Checks that the caller holds at least one of the scopes.
+def check(principal: Principal, action: Action, *, tenant: str | None = None) -> None:
+    """Checks that the caller may do that in a tenant; None: its own.
 
     Raises:
-        AuthError: ``AUTH_003`` if it holds none.
+        AuthError: ``AUTH_003`` if it may not.
     """
-    if not any(principal.allows(scope) for scope in any_of):
-        wanted = " or ".join(repr(str(scope)) for scope in any_of)
+    if not ResourcePolicy.can(principal, action, Resource(tenant=tenant or principal.tenant)):
+        able = sorted(role for role in Role if action in GRANTS[role])
         raise AuthError(
             ErrorCode.AUTH_FORBIDDEN,
-            f"Key {principal.name!r} does not have scope {wanted}. Use a key that has it, or ask an admin for one.",
-            details={"required": [str(scope) for scope in any_of]},
+            f"{principal.name!r} may not {action}. One of these roles may: {', '.join(able)}.",
+            details={"action": action, "roles": able},
         )
 
 
-def require(*any_of: Scope) -> Callable[..., Awaitable[Principal]]:
-    """A dependency that lets callers with one of the scopes through: ``Annotated[Principal, Depends(require(...))]``."""
+class Guard:
+    """Lets callers through who may do ``action``; the dependency of a route, see :func:`allowed`."""
 
-    async def guard(principal: Annotated[Principal, Depends(current_principal)]) -> Principal:
-        check_scope(principal, *any_of)
+    def __init__(self, action: Action) -> None:
+        self.action: Final = action
+
+    async def __call__(self, principal: Annotated[Principal, Depends(current_principal)]) -> Principal:
+        check(principal, self.action)
         return principal
 
-    return guard
+
+def allowed(action: Action) -> Any:
+    """The declaration of a route's action: ``Annotated[Principal, allowed(Action.MODELS_READ)]``. Every route has one."""
+    return Depends(Guard(action))
 
 
-def _needs(*any_of: Scope) -> Any:
-    return Depends(require(*any_of))
-
-
-Caller: TypeAlias = Annotated[Principal, Depends(current_principal)]
-Reader: TypeAlias = Annotated[Principal, _needs(Scope.READ)]
-Pusher: TypeAlias = Annotated[Principal, _needs(Scope.PUSH)]
-Deployer: TypeAlias = Annotated[Principal, _needs(Scope.DEPLOY)]
-Admin: TypeAlias = Annotated[Principal, _needs(Scope.ADMIN)]
-PlatformAdmin: TypeAlias = Annotated[Principal, _needs(Scope.PLATFORM_ADMIN)]
+Caller: TypeAlias = Annotated[Principal, allowed(Action.SELF_READ)]
+ModelReader: TypeAlias = Annotated[Principal, allowed(Action.MODELS_READ)]
+ModelWriter: TypeAlias = Annotated[Principal, allowed(Action.MODELS_WRITE)]
+JobReader: TypeAlias = Annotated[Principal, allowed(Action.JOBS_READ)]
+JobCreator: TypeAlias = Annotated[Principal, allowed(Action.JOBS_CREATE)]

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from core.errors import ErrorCode as E
-from registry_api.http.auth import Deployer, Reader
+from registry_api.http.auth import JobCreator, JobReader
 from registry_api.http.fields import MAX_BYTES, IdPath
 from registry_api.http.pagination import Page, Paging
 from registry_api.http.problem import problems
@@ -47,13 +47,13 @@ def log_response(data: bytes, *, start: int, size: int) -> Response:
 
 @router.get("/jobs", summary="List jobs, newest first", responses=problems())
 async def list_jobs(
-    caller: Reader, paging: Paging, jobs: Jobs, state: JobState | None = None, kind: JobKind | None = None
+    caller: JobReader, paging: Paging, jobs: Jobs, state: JobState | None = None, kind: JobKind | None = None
 ) -> Page[JobOut]:
     return (await jobs.page(caller.tenant, paging, state=state, kind=kind)).page(JobOut.of)
 
 
 @router.get("/jobs/{job}", summary="Get a job", responses=problems(E.JOB_NOT_FOUND))
-async def get_job(caller: Reader, job: IdPath, jobs: Jobs) -> JobOut:
+async def get_job(caller: JobReader, job: IdPath, jobs: Jobs) -> JobOut:
     return JobOut.of(await jobs.get(caller.tenant, job))
 
 
@@ -63,7 +63,7 @@ async def get_job(caller: Reader, job: IdPath, jobs: Jobs) -> JobOut:
     response_class=Response,
     responses={200: log_text(), **problems(E.JOB_NOT_FOUND)},
 )
-async def get_job_log(caller: Reader, job: IdPath, jobs: Jobs, offset: Offset = 0) -> Response:
+async def get_job_log(caller: JobReader, job: IdPath, jobs: Jobs, offset: Offset = 0) -> Response:
     log = await jobs.log(caller.tenant, job, offset=offset)
     return log_response(log.data, start=min(offset, log.size), size=log.size)
 
@@ -75,5 +75,5 @@ async def get_job_log(caller: Reader, job: IdPath, jobs: Jobs, offset: Offset = 
     description="The job ends when its worker sees the wish; one that has ended stays as it is.",
     responses=problems(E.JOB_NOT_FOUND),
 )
-async def cancel_job(caller: Deployer, job: IdPath, jobs: Jobs) -> JobOut:
+async def cancel_job(caller: JobCreator, job: IdPath, jobs: Jobs) -> JobOut:
     return JobOut.of(await jobs.cancel(caller.tenant, job))

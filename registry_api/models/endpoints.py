@@ -10,7 +10,7 @@ from fastapi.responses import Response, StreamingResponse
 
 from artifacts.digest import Digest
 from core.errors import ErrorCode as E
-from registry_api.http.auth import Pusher, Reader
+from registry_api.http.auth import ModelReader, ModelWriter
 from registry_api.http.fields import MAX_VERSION, NamePath, VersionPath
 from registry_api.http.pagination import Page, Paging
 from registry_api.http.problem import problems
@@ -42,28 +42,28 @@ def raw(media_type: str) -> dict[str, Any]:
     summary="Make a model",
     responses=problems(E.MODEL_EXISTS),
 )
-async def create_model(caller: Pusher, body: ModelIn, models: Models) -> ModelOut:
+async def create_model(caller: ModelWriter, body: ModelIn, models: Models) -> ModelOut:
     model = await models.create(caller.tenant, body.name, description=body.description, tags=body.tags)
     return ModelOut.of(model)
 
 
 @router.get("/models", summary="List models by name", responses=problems())
-async def list_models(caller: Reader, paging: Paging, models: Models) -> Page[ModelOut]:
+async def list_models(caller: ModelReader, paging: Paging, models: Models) -> Page[ModelOut]:
     return (await models.page(caller.tenant, paging)).page(ModelOut.of)
 
 
 @router.get("/models/{model}", summary="Get a model", responses=problems(E.MODEL_NOT_FOUND))
-async def get_model(caller: Reader, model: NamePath, models: Models) -> ModelOut:
+async def get_model(caller: ModelReader, model: NamePath, models: Models) -> ModelOut:
     return ModelOut.of(await models.get(caller.tenant, model))
 
 
 @router.get("/models/{model}/versions", summary="List versions, newest first", responses=problems(E.MODEL_NOT_FOUND))
-async def list_versions(caller: Reader, model: NamePath, paging: Paging, models: Models) -> Page[VersionOut]:
+async def list_versions(caller: ModelReader, model: NamePath, paging: Paging, models: Models) -> Page[VersionOut]:
     return (await models.versions(caller.tenant, model, paging)).page(VersionOut.of)
 
 
 @router.get("/models/{model}/versions/{version}", summary="Get a version", responses=problems(E.MODEL_NOT_FOUND))
-async def get_version(caller: Reader, model: NamePath, version: VersionPath, models: Models) -> VersionOut:
+async def get_version(caller: ModelReader, model: NamePath, version: VersionPath, models: Models) -> VersionOut:
     return VersionOut.of(await models.version(caller.tenant, model, version))
 
 
@@ -74,7 +74,7 @@ async def get_version(caller: Reader, model: NamePath, version: VersionPath, mod
     responses=problems(E.MODEL_NOT_FOUND),
 )
 async def resolve(
-    caller: Reader,
+    caller: ModelReader,
     model: NamePath,
     models: Models,
     version: Annotated[int | None, Query(ge=1, le=MAX_VERSION)] = None,
@@ -88,7 +88,7 @@ async def resolve(
     response_class=Response,
     responses={200: raw("application/json"), **problems(E.MODEL_NOT_FOUND, E.BLOB_CORRUPT)},
 )
-async def get_manifest(caller: Reader, model: NamePath, version: VersionPath, models: Models) -> Response:
+async def get_manifest(caller: ModelReader, model: NamePath, version: VersionPath, models: Models) -> Response:
     found = await models.version(caller.tenant, model, version)
     return Response(await models.manifest(found), media_type="application/json", headers=_tag(found.digest))
 
@@ -99,7 +99,7 @@ async def get_manifest(caller: Reader, model: NamePath, version: VersionPath, mo
     response_class=Response,
     responses={200: raw("application/json"), **problems(E.MODEL_NOT_FOUND, E.BLOB_CORRUPT)},
 )
-async def get_signature(caller: Reader, model: NamePath, version: VersionPath, models: Models) -> Response:
+async def get_signature(caller: ModelReader, model: NamePath, version: VersionPath, models: Models) -> Response:
     found = await models.version(caller.tenant, model, version)
     return Response(await models.signature(found), media_type="application/json", headers=_tag(found.signature_digest))
 
@@ -111,7 +111,7 @@ async def get_signature(caller: Reader, model: NamePath, version: VersionPath, m
     responses={200: raw(OCTETS), **problems(E.MODEL_NOT_FOUND, E.BLOB_NOT_FOUND, E.BLOB_CORRUPT)},
 )
 async def get_file(
-    caller: Reader, model: NamePath, version: VersionPath, path: FilePath, models: Models
+    caller: ModelReader, model: NamePath, version: VersionPath, path: FilePath, models: Models
 ) -> StreamingResponse:
     content = await models.content(await models.version(caller.tenant, model, version), path)
     headers = {**_tag(content.digest), "Content-Length": str(content.size)}

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from typing import Annotated, Final, TypeAlias
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 
 from core.errors import ErrorCode as E
-from registry_api.http.auth import Principal, Reader, Scope, require
+from registry_api.http.access import Action
+from registry_api.http.auth import ModelReader, Principal, allowed
 from registry_api.http.fields import NamePath, VersionPath
 from registry_api.http.pagination import Page, Paging
 from registry_api.http.problem import problems
@@ -18,7 +19,7 @@ from registry_api.promotion.schemas import StageChangeOut, StageIn
 from registry_api.promotion.service import PromotionService
 
 Promotion: TypeAlias = Annotated[PromotionService, provided(PromotionService)]
-Mover: TypeAlias = Annotated[Principal, Depends(require(Scope.PUSH, Scope.DEPLOY))]
+Mover: TypeAlias = Annotated[Principal, allowed(Action.STAGES_MOVE)]
 
 router: Final = APIRouter(tags=["stages"])
 
@@ -27,7 +28,7 @@ router: Final = APIRouter(tags=["stages"])
     "/models/{model}/versions/{version}/stage",
     summary="Move a version to another stage",
     description="Entering PRODUCTION sends the version that was there back to STAGING. Moves into and out of "
-    "PRODUCTION need scope `deploy`, all others `push`.",
+    "PRODUCTION need the role `model-admin`.",
     responses=problems(E.MODEL_NOT_FOUND, E.STATE_CONFLICT),
 )
 async def change_stage(
@@ -39,5 +40,7 @@ async def change_stage(
 @router.get(
     "/models/{model}/history", summary="List stage changes, newest first", responses=problems(E.MODEL_NOT_FOUND)
 )
-async def list_history(caller: Reader, model: NamePath, paging: Paging, promotion: Promotion) -> Page[StageChangeOut]:
+async def list_history(
+    caller: ModelReader, model: NamePath, paging: Paging, promotion: Promotion
+) -> Page[StageChangeOut]:
     return (await promotion.history(caller.tenant, model, paging)).page(StageChangeOut.of)

@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import Final
 
 from core.errors import Conflict, ErrorCode
-from registry_api.http.auth import Principal, Scope, check_scope
+from registry_api.http.access import Action
+from registry_api.http.auth import Principal, check
 from registry_api.models.values import Stage
 
 TRANSITIONS: Final[dict[Stage, frozenset[Stage]]] = {
@@ -37,9 +38,9 @@ def check_transition(before: Stage, after: Stage) -> None:
 
 
 def check_actor(principal: Principal, before: Stage, after: Stage) -> None:
-    """Checks that the caller may make the move: what touches production needs ``deploy``, the rest ``push``.
+    """Checks that the caller may make the move: what touches production needs more.
 
     Raises:
         AuthError: ``AUTH_003`` if it may not.
     """
-    check_scope(principal, Scope.DEPLOY if Stage.PRODUCTION in (before, after) else Scope.PUSH)
+    check(principal, Action.STAGES_PROMOTE if Stage.PRODUCTION in (before, after) else Action.STAGES_MOVE)

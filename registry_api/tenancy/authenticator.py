@@ -61,7 +61,7 @@ class KeyAuthenticator:
                 self._remember(slot, key)
         if key is None or not key.usable(self._clock.now()):
             raise AuthError(ErrorCode.AUTH_INVALID, "The API key is unknown, expired or revoked. Use another one.")
-        return Principal(tenant=key.tenant, key_id=key.id, name=key.name, scopes=key.scopes, expires_at=key.expires_at)
+        return Principal(tenant=key.tenant, key_id=key.id, name=key.name, roles=key.roles, expires_at=key.expires_at)
 
     def forget(self, key_id: str) -> None:
         """Makes a revoked key stop at once in this process."""

@@ -11,7 +11,8 @@ from fastapi.responses import Response
 
 from artifacts.keys.interface import KeyProvider
 from core.errors import ErrorCode as E
-from registry_api.http.auth import Caller, PlatformAdmin
+from registry_api.http.access import Action
+from registry_api.http.auth import Caller, Principal, allowed
 from registry_api.http.fields import IdPath, Name, NamePath
 from registry_api.http.pagination import Page, Paging
 from registry_api.http.problem import problems
@@ -34,6 +35,9 @@ Tenants: TypeAlias = Annotated[TenantService, provided(TenantService)]
 Keys: TypeAlias = Annotated[KeyService, provided(KeyService)]
 Signing: TypeAlias = Annotated[KeyProvider, provided(KeyProvider)]
 OfTenant: TypeAlias = Annotated[Name | None, Query(description="Another tenant than your own; needs `platform-admin`.")]
+PlatformAdmin: TypeAlias = Annotated[Principal, allowed(Action.TENANTS_MANAGE)]
+KeyManager: TypeAlias = Annotated[Principal, allowed(Action.KEYS_MANAGE)]
+TrustReader: TypeAlias = Annotated[Principal, allowed(Action.TRUST_READ)]
 
 router: Final = APIRouter()
 
@@ -99,25 +103,25 @@ async def set_features(caller: PlatformAdmin, tenant: NamePath, body: FeaturesIn
     description="The plaintext is in this response and nowhere else.",
     responses=problems(E.TENANT_NOT_FOUND),
 )
-async def create_key(caller: Caller, body: KeyIn, keys: Keys) -> MintedKeyOut:
+async def create_key(caller: KeyManager, body: KeyIn, keys: Keys) -> MintedKeyOut:
     wanted = NewKey(
         tenant=body.tenant or caller.tenant,
         name=body.name,
-        scopes=frozenset(body.scopes),
+        roles=frozenset(body.roles),
         expires_at=body.expires_at,
     )
     return MintedKeyOut.minted(await keys.create(caller, wanted))
 
 
 @router.get("/keys", tags=["keys"], summary="List API keys in force", responses=problems())
-async def list_keys(caller: Caller, paging: Paging, keys: Keys, tenant: OfTenant = None) -> Page[KeyOut]:
+async def list_keys(caller: KeyManager, paging: Paging, keys: Keys, tenant: OfTenant = None) -> Page[KeyOut]:
     return (await keys.page(caller, tenant, paging)).page(KeyOut.of)
 
 
 @router.delete(
     "/keys/{key}", tags=["keys"], status_code=204, summary="Revoke an API key", responses=problems(E.KEY_NOT_FOUND)
 )
-async def revoke_key(caller: Caller, key: IdPath, keys: Keys, tenant: OfTenant = None) -> None:
+async def revoke_key(caller: KeyManager, key: IdPath, keys: Keys, tenant: OfTenant = None) -> None:
     await keys.revoke(caller, tenant, key)
 
 
@@ -128,7 +132,7 @@ async def revoke_key(caller: Caller, key: IdPath, keys: Keys, tenant: OfTenant =
     response_class=Response,
     responses={200: {"model": TrustOut, "description": "The tenant's trust policy."}, **problems(E.TENANT_NOT_FOUND)},
 )
-async def get_trust(caller: Caller, signing: Signing, tenants: Tenants) -> Response:
+async def get_trust(caller: TrustReader, signing: Signing, tenants: Tenants) -> Response:
     await tenants.get(caller.tenant)  # a service may act for any name; no key is made for one that is no tenant
     policy = await asyncio.to_thread(signing.policy, caller.tenant)
     return Response(policy.to_bytes(), media_type="application/json")

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from core.errors import AuthError, ErrorCode
-from registry_api.http.auth import Principal, Scope
+from registry_api.http.access import Action, Role
+from registry_api.http.auth import Principal, check
 
-_OF_THE_PLATFORM: Final = frozenset({Scope.PLATFORM_ADMIN, Scope.SERVE})
+_OF_THE_PLATFORM: Final = frozenset({Role.PLATFORM_ADMIN, Role.SERVICE})
 
 
 def key_tenant(principal: Principal, asked: str | None) -> str:
@@ -17,26 +17,16 @@ def key_tenant(principal: Principal, asked: str | None) -> str:
     Raises:
         AuthError: ``AUTH_003`` if the caller may not.
     """
-    if principal.allows(Scope.PLATFORM_ADMIN):
-        return asked or principal.tenant
-    if not principal.allows(Scope.ADMIN) or asked not in (None, principal.tenant):
-        raise AuthError(
-            ErrorCode.AUTH_FORBIDDEN,
-            "Keys are managed with scope 'admin' inside the own tenant, or with 'platform-admin' for any tenant.",
-            details={"required": [Scope.ADMIN, Scope.PLATFORM_ADMIN]},
-        )
-    return principal.tenant
+    tenant = asked or principal.tenant
+    check(principal, Action.KEYS_MANAGE, tenant=tenant)
+    return tenant
 
 
-def check_grant(principal: Principal, scopes: frozenset[Scope]) -> None:
+def check_grant(principal: Principal, roles: frozenset[Role]) -> None:
     """Checks that nobody gives away the platform who does not have it.
 
     Raises:
-        AuthError: ``AUTH_003`` if the caller may not grant one of the scopes.
+        AuthError: ``AUTH_003`` if the caller may not grant one of the roles.
     """
-    if scopes & _OF_THE_PLATFORM and not principal.allows(Scope.PLATFORM_ADMIN):
-        raise AuthError(
-            ErrorCode.AUTH_FORBIDDEN,
-            "Only a key with scope 'platform-admin' can make one with scope 'platform-admin' or 'serve'.",
-            details={"required": [Scope.PLATFORM_ADMIN]},
-        )
+    if roles & _OF_THE_PLATFORM:
+        check(principal, Action.TENANTS_MANAGE)

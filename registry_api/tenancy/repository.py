@@ -15,7 +15,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from registry_api.db.session import Session
-from registry_api.http.auth import Scope
+from registry_api.http.access import Role
 from registry_api.http.pagination import Listing, PageRequest, listing
 from registry_api.tenancy.tables import ApiKeyRow, TenantRow
 from registry_api.tenancy.values import ApiKey, Limits, Tenant
@@ -89,7 +89,7 @@ class KeyRepository:
                 id=key.id,
                 tenant=key.tenant,
                 name=key.name,
-                scopes=sorted(key.scopes),
+                roles=sorted(key.roles),
                 secret_hash=secret_hash,
                 created_at=key.created_at,
                 created_by=key.created_by,
@@ -152,7 +152,7 @@ def _key(row: ApiKeyRow) -> ApiKey:
         id=row.id,
         tenant=row.tenant,
         name=row.name,
-        scopes=frozenset(Scope(scope) for scope in row.scopes),
+        roles=frozenset(Role(scope) for scope in row.roles),
         created_at=row.created_at,
         created_by=row.created_by,
         expires_at=row.expires_at,

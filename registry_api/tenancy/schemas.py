@@ -8,7 +8,8 @@ from typing import Annotated, Any, Final, TypeAlias
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from registry_api.http.auth import Principal, Scope
+from registry_api.http.access import Action, Role, actions_of
+from registry_api.http.auth import Principal
 from registry_api.http.fields import Incoming, Line, Moment, Name, Outgoing, Timestamp, whole
 from registry_api.tenancy.values import ApiKey, Limits, MintedKey, Tenant
 
@@ -93,7 +94,7 @@ class KeyIn(Incoming):
     """A key to be made."""
 
     name: Line
-    scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(Scope))]
+    roles: Annotated[list[Role], Field(min_length=1, max_length=len(Role))]
     tenant: Name | None = Field(default=None, description="Another tenant than your own; needs `platform-admin`.")
     expires_at: Moment | None = None
 
@@ -104,7 +105,7 @@ class KeyOut(Outgoing):
     id: str
     name: str
     tenant: str
-    scopes: list[Scope]
+    roles: list[Role]
     created_at: Timestamp
     created_by: str | None = Field(description="Id of the key that asked for it; null for the first one.")
     expires_at: Timestamp | None
@@ -132,7 +133,8 @@ class WhoAmI(Outgoing):
     tenant: str
     key_id: str
     name: str
-    scopes: list[Scope]
+    roles: list[Role]
+    actions: list[Action] = Field(description="What the roles allow.")
     expires_at: Timestamp | None
     limits: LimitsOut
     features: dict[str, bool]
@@ -144,7 +146,8 @@ class WhoAmI(Outgoing):
             tenant=principal.tenant,
             key_id=principal.key_id,
             name=principal.name,
-            scopes=sorted(principal.scopes),
+            roles=sorted(principal.roles),
+            actions=sorted(actions_of(principal.roles)),
             expires_at=principal.expires_at,
             limits=LimitsOut.of(tenant.limits),
             features=dict(tenant.features),
@@ -156,7 +159,7 @@ def _shown(key: ApiKey) -> dict[str, Any]:
         "id": key.id,
         "name": key.name,
         "tenant": key.tenant,
-        "scopes": sorted(key.scopes),
+        "roles": sorted(key.roles),
         "created_at": key.created_at,
         "created_by": key.created_by,
         "expires_at": key.expires_at,

@@ -107,7 +107,7 @@ class KeyService:
             InvalidRequest: ``VALID_002`` if the expiry has passed.
         """
         key_tenant(principal, wanted.tenant)
-        check_grant(principal, wanted.scopes)
+        check_grant(principal, wanted.roles)
         if wanted.expires_at is not None and wanted.expires_at <= self._clock.now():
             raise InvalidRequest(
                 ErrorCode.INVALID_FIELD, "'expires_at' lies in the past.", details={"field": "expires_at"}
@@ -162,7 +162,7 @@ class KeyService:
             id=credential.id,
             tenant=wanted.tenant,
             name=wanted.name,
-            scopes=wanted.scopes,
+            roles=wanted.roles,
             created_at=self._clock.now(),
             created_by=created_by,
             expires_at=wanted.expires_at,

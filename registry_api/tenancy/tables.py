@@ -35,7 +35,7 @@ class ApiKeyRow(Base):
     id: Mapped[str] = mapped_column(String(16), primary_key=True)
     tenant: Mapped[str] = mapped_column(ForeignKey("tenants.name"))
     name: Mapped[str] = mapped_column(String(200))
-    scopes: Mapped[list[str]] = mapped_column(Json)
+    roles: Mapped[list[str]] = mapped_column(Json)
     secret_hash: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime]
     created_by: Mapped[str | None] = mapped_column(String(16))

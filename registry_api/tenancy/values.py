@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from registry_api.http.auth import Scope
+from registry_api.http.access import Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class ApiKey:
     id: str
     tenant: str
     name: str
-    scopes: frozenset[Scope]
+    roles: frozenset[Role]
     created_at: datetime
     created_by: str | None  # id of the key that asked for it; None: made at the first start
     expires_at: datetime | None  # None: does not expire
@@ -66,5 +66,5 @@ class NewKey:
 
     tenant: str
     name: str
-    scopes: frozenset[Scope]
+    roles: frozenset[Role]
     expires_at: datetime | None = None  # None: does not expire

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from artifacts.digest import digest_bytes
 from core.errors import ErrorCode as E
-from registry_api.http.auth import Deployer, Reader
+from registry_api.http.auth import JobCreator, JobReader
 from registry_api.http.fields import Digest, IdPath, NamePath, Variant, VersionPath
 from registry_api.http.pagination import Page, Paging
 from registry_api.http.problem import problems
@@ -32,17 +32,17 @@ router: Final = APIRouter(tags=["tunings"])
     description="The answer comes at once; the work is the job `job_id`.",
     responses=problems(E.MALFORMED, E.MODEL_NOT_FOUND, E.QUOTA_EXCEEDED, E.TOO_LARGE, E.UNSUPPORTED_MEDIA_TYPE),
 )
-async def create_tuning(caller: Deployer, body: TuningIn, tunings: Tunings) -> TuningOut:
+async def create_tuning(caller: JobCreator, body: TuningIn, tunings: Tunings) -> TuningOut:
     return TuningOut.of(await tunings.create(caller.tenant, body.model, version=body.version, variant=body.variant))
 
 
 @router.get("/tunings", summary="List tunings, newest first", responses=problems())
-async def list_tunings(caller: Reader, paging: Paging, tunings: Tunings) -> Page[TuningOut]:
+async def list_tunings(caller: JobReader, paging: Paging, tunings: Tunings) -> Page[TuningOut]:
     return (await tunings.page(caller.tenant, paging)).page(TuningOut.of)
 
 
 @router.get("/tunings/{tuning}", summary="Get a tuning", responses=problems(E.TUNING_NOT_FOUND))
-async def get_tuning(caller: Reader, tuning: IdPath, tunings: Tunings) -> TuningOut:
+async def get_tuning(caller: JobReader, tuning: IdPath, tunings: Tunings) -> TuningOut:
     return TuningOut.of(await tunings.get(caller.tenant, tuning))
 
 
@@ -55,7 +55,7 @@ async def get_tuning(caller: Reader, tuning: IdPath, tunings: Tunings) -> Tuning
 )
 async def get_tuning_document(
     *,
-    caller: Reader,
+    caller: JobReader,
     model: NamePath,
     version: VersionPath,
     tunings: Tunings,

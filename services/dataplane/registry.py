@@ -2,7 +2,7 @@
 """The registry as the inference service sees it, through the product's own SDK.
 
 Who a caller is, the registry is asked with the caller's credential. Models are fetched with this service's own key, whose
-scope ``serve`` lets it read in the tenant it names and do nothing else: a caller's key needs no right to download models.
+role ``service`` lets it read in the tenant it names and do nothing else: a caller's key needs no right to download models.
 The SDK's errors become the domain's.
 """
 
@@ -22,7 +22,7 @@ import furoshiki
 from core.errors import AuthError, ErrorCode, FuroshikiError, ModelError, Unavailable
 from core.telemetry.logs import get_logger
 from furoshiki import errors as sdk
-from services.edge.auth import SCOPES, Identified
+from services.edge.auth import Identified
 from services.edge.auth.tenants import TenantRecord
 from services.edge.context import Principal, TenantLimits
 from services.edge.features import effective
@@ -31,6 +31,7 @@ log = get_logger(__name__)
 
 MOST_LISTED: Final = 500  # models of a tenant, or versions of a model, in one listing
 _ACTING_FOR: Final = "X-Furoshiki-Tenant"
+_INFER: Final = "models:infer"  # the action a credential must allow
 _MOST_CLIENTS: Final = 1000
 _RETRY_S: Final = 1.0
 _RETRY: Final = furoshiki.Retry(attempts=2, deadline=2.0)  # a request waits; it is told to come back rather
@@ -55,7 +56,7 @@ class RegistryGateway:
 
     Args:
         url: Its root.
-        api_key: This service's own key, of scope ``serve``; None if it only checks credentials.
+        api_key: This service's own key, of the role ``service``; None if it only checks credentials.
         timeout_s: Seconds of silence inside a download after which the registry counts as out of reach.
         patience_s: Seconds within which it must answer anything else.
     """
@@ -80,8 +81,10 @@ class RegistryGateway:
             client = _kept(self._callers, credential, lambda: self._client(credential, self._connections))
             async with asyncio.timeout(self._patience_s):
                 identity = await client.whoami()
-        if SCOPES.isdisjoint(identity.scopes):
-            raise AuthError(ErrorCode.AUTH_FORBIDDEN, "The credential has no scope 'infer'.")
+        if _INFER not in identity.actions:
+            raise AuthError(
+                ErrorCode.AUTH_FORBIDDEN, "The credential does not allow to infer; ask for the role 'user'."
+            )
         record = _record(identity)
         principal = Principal(
             tenant=identity.tenant, key_id=identity.key_id, limits=record.limits, features=record.features

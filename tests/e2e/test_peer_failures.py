@@ -69,7 +69,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, digits: Trained) -> Iterato
         with Client(stack.registry_url, api_key=stack.admin_key) as admin:
             for tenant in (ACME, GLOBEX):
                 admin.tenants.create(tenant)
-                keys[tenant] = admin.keys.create("tests", scopes=["admin"], tenant=tenant).key
+                keys[tenant] = admin.keys.create("tests", roles=["tenant-admin"], tenant=tenant).key
         for tenant, key in keys.items():
             with Client(stack.registry_url, api_key=key) as client:
                 for file in files if tenant == ACME else files[:2]:
@@ -345,7 +345,7 @@ def test_10_promotions_have_a_history_and_need_a_right(served: Served, wine: Tra
         for stage in ("STAGING", "PRODUCTION"):
             client.versions.stage("promoted", version, stage, reason=f"to {stage}")
         history = list(client.models.history("promoted"))
-        weak = client.keys.create("weak", scopes=["infer", "read"]).key
+        weak = client.keys.create("weak", roles=["user", "viewer"]).key
     assert [(change.from_stage, change.to_stage, change.reason) for change in history] == [
         ("STAGING", "PRODUCTION", "to PRODUCTION"),
         ("DEVELOPMENT", "STAGING", "to STAGING"),

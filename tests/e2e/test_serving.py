@@ -15,13 +15,13 @@ from furoshiki import AuthError, Client, NotFound
 
 @pytest.fixture(scope="session")
 def infer_key(admin: Client) -> str:
-    return admin.keys.create("infer only", scopes=["infer"]).key
+    return admin.keys.create("infer only", roles=["user"]).key
 
 
 @pytest.fixture(scope="session")
 def rival_key(admin: Client) -> str:
     admin.tenants.create("rival")
-    return admin.keys.create("rival", scopes=["admin"], tenant="rival").key
+    return admin.keys.create("rival", roles=["tenant-admin"], tenant="rival").key
 
 
 def test_predictions_over_http_equal_those_in_process(admin: Client, pushed: Trained) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, TypeAlias
 from fastapi import APIRouter, Path, Request
 
 from core.errors import ErrorCode as E
-from registry_api.http.auth import Pusher
+from registry_api.http.auth import ModelWriter
 from registry_api.http.fields import IdPath, NamePath
 from registry_api.http.problem import problems
 from registry_api.http.services import provided
@@ -42,12 +42,12 @@ router: Final = APIRouter(tags=["uploads"])
     summary="Declare the files of a new version",
     responses=problems(*(E.MODEL_NOT_FOUND, E.PATH_UNSAFE, E.QUOTA_EXCEEDED)),
 )
-async def create_upload(caller: Pusher, model: NamePath, body: UploadIn, uploads: Uploads) -> UploadOut:
+async def create_upload(caller: ModelWriter, model: NamePath, body: UploadIn, uploads: Uploads) -> UploadOut:
     return UploadOut.of(await uploads.create(caller, body.wanted(model)))
 
 
 @router.get("/uploads/{upload}", summary="See which files have arrived", responses=problems(E.UPLOAD_NOT_FOUND))
-async def get_upload(caller: Pusher, upload: IdPath, uploads: Uploads) -> UploadOut:
+async def get_upload(caller: ModelWriter, upload: IdPath, uploads: Uploads) -> UploadOut:
     return UploadOut.of(await uploads.progress(await uploads.get(caller.tenant, upload)))
 
 
@@ -60,7 +60,9 @@ async def get_upload(caller: Pusher, upload: IdPath, uploads: Uploads) -> Upload
         *(E.DIGEST_MISMATCH, E.TIMEOUT, E.STORE_FULL),
     ),
 )
-async def put_file(caller: Pusher, upload: IdPath, path: FilePath, request: Request, uploads: Uploads) -> UploadFileOut:
+async def put_file(
+    caller: ModelWriter, upload: IdPath, path: FilePath, request: Request, uploads: Uploads
+) -> UploadFileOut:
     length = request.headers.get("content-length")
     entry = await uploads.receive(
         caller.tenant, upload, path, request.stream(), None if length is None else int(length)
@@ -74,7 +76,7 @@ async def put_file(caller: Pusher, upload: IdPath, path: FilePath, request: Requ
     summary="Give an upload up",
     responses=problems(E.UPLOAD_NOT_FOUND, E.STATE_CONFLICT),
 )
-async def abort_upload(caller: Pusher, upload: IdPath, uploads: Uploads) -> None:
+async def abort_upload(caller: ModelWriter, upload: IdPath, uploads: Uploads) -> None:
     await uploads.abort(caller.tenant, upload)
 
 
@@ -88,5 +90,5 @@ async def abort_upload(caller: Pusher, upload: IdPath, uploads: Uploads) -> None
         *(E.MODEL_INVALID, E.QUEUE_FULL, E.STORE_FULL),
     ),
 )
-async def complete_upload(caller: Pusher, upload: IdPath, registrar: Registration) -> VersionOut:
+async def complete_upload(caller: ModelWriter, upload: IdPath, registrar: Registration) -> VersionOut:
     return VersionOut.of(await registrar.complete(caller, upload))

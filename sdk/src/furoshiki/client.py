@@ -48,7 +48,8 @@ class Identity:
     tenant: str
     key_id: str
     name: str
-    scopes: tuple[str, ...]
+    roles: tuple[str, ...]
+    actions: tuple[str, ...] = ()  # what the roles allow
     expires_at: datetime | None = None  # None: does not expire
     limits: TenantLimits = NO_LIMITS
     features: dict[str, bool] = field(default_factory=dict)  # a name that is missing: as each service decides

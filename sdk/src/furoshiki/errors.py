@@ -7,7 +7,7 @@
     │   ├── NotFound            MODEL_001 and the other "no such …" codes
     │   └── Conflict            STATE_*, MODEL_004: it exists, or is in a state that forbids the action
     ├── ConfigError           CLIENT_001: set a URL or a key, mend the config file
-    ├── AuthError             AUTH_*: log in, or ask for a scope
+    ├── AuthError             AUTH_*: log in, or ask for a role
     ├── TransientError        try again later (``retryable``)
     │   ├── Overloaded          QUEUE_001, QUOTA_001, HTTP 429
     │   ├── Unavailable         DEVICE_001, MODEL_002, STORE_001 …, HTTP 502/503/504

@@ -19,7 +19,7 @@ class Key:
     id: str
     name: str
     tenant: str
-    scopes: tuple[str, ...]
+    roles: tuple[str, ...]
     created_at: datetime
     created_by: str | None = None  # id of the key that asked for it; None for the first one
     expires_at: datetime | None = None  # None: does not expire
@@ -32,28 +32,29 @@ class NewKey:
     id: str
     name: str
     tenant: str
-    scopes: tuple[str, ...]
+    roles: tuple[str, ...]
     created_at: datetime
     expires_at: datetime | None = None  # None: does not expire
     key: str = field(repr=False)
 
 
 class Keys(Resource[D]):
-    """``client.keys``; needs the scope ``admin``."""
+    """``client.keys``; needs the role ``tenant-admin``."""
 
     @operation
     def create(
-        self, name: str, *, scopes: Sequence[str], tenant: str | None = None, expires_at: datetime | None = None
+        self, name: str, *, roles: Sequence[str], tenant: str | None = None, expires_at: datetime | None = None
     ) -> Steps[NewKey]:
         """Creates a key.
 
         Args:
             name: What people call it.
-            scopes: Of ``platform-admin``, ``admin``, ``push``, ``deploy``, ``infer``, ``read``.
+            roles: Of ``viewer``, ``user``, ``developer``, ``approver``, ``model-admin``, ``tenant-admin``,
+                ``platform-admin``, ``service``.
             tenant: Another tenant, for a platform administrator; None is the caller's.
             expires_at: Aware time after which it is refused; None: never.
         """
-        fields = {"name": name, "scopes": list(scopes), "tenant": tenant, "expires_at": expires_at}
+        fields = {"name": name, "roles": list(roles), "tenant": tenant, "expires_at": expires_at}
         return (yield from self._api.fetch(json_request("POST", "/keys", fields), NewKey))
 
     @operation

@@ -37,7 +37,7 @@ class Tenant:
 
 
 class Tenants(Resource[D]):
-    """``client.tenants``; needs the scope ``platform-admin``."""
+    """``client.tenants``; needs the role ``platform-admin``."""
 
     @operation
     def create(self, name: str, *, display_name: str | None = None) -> Steps[Tenant]:

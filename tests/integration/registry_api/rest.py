@@ -80,9 +80,9 @@ class Api:
         assert response.is_error, response.text
         return response.status_code, response.json()["error"]["code"]
 
-    async def key(self, *scopes: str, tenant: str = "default") -> str:
+    async def key(self, *roles: str, tenant: str = "default") -> str:
         """A new API key."""
-        body = {"name": " ".join(scopes), "scopes": list(scopes), "tenant": tenant}
+        body = {"name": " ".join(roles), "roles": list(roles), "tenant": tenant}
         return str((await self.ok("POST", "/keys", json=body))["key"])
 
     async def declare(self, model: str, files: Mapping[str, bytes], **more: Any) -> str:

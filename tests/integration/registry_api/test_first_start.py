@@ -12,7 +12,8 @@ import pytest
 from core.clock import SystemClock
 from core.errors import ErrorCode, InitError
 from registry_api.bootstrap import open_platform, open_services, open_store
-from registry_api.http.auth import Authenticator, Scope
+from registry_api.http.access import Role
+from registry_api.http.auth import Authenticator
 from registry_api.settings import Settings
 
 
@@ -21,7 +22,7 @@ async def opens(settings: Settings, key: str) -> bool:
     async with open_platform(settings) as platform, open_services(platform) as services:
         authenticator: Authenticator = services.get(Authenticator)  # type: ignore[type-abstract]
         principal = await authenticator.authenticate(key)
-        return principal.tenant == "default" and principal.scopes == {Scope.ADMIN, Scope.PLATFORM_ADMIN}
+        return principal.tenant == "default" and principal.roles == {Role.TENANT_ADMIN, Role.PLATFORM_ADMIN}
 
 
 async def test_the_first_start_writes_a_private_key_that_opens_the_platform(tmp_path: Path) -> None:

@@ -12,14 +12,15 @@ from core.clock import ManualClock
 from core.errors import NotFound
 from registry_api.bootstrap import open_platform, open_services
 from registry_api.housekeeping import sweep
-from registry_api.http.auth import Principal, Scope
+from registry_api.http.access import Role
+from registry_api.http.auth import Principal
 from registry_api.models.service import ModelService
 from registry_api.models.uploads.interface import TenantBlobs
 from registry_api.models.uploads.service import UploadService
 from registry_api.models.uploads.values import NewUpload
 from registry_api.settings import Settings
 
-CALLER = Principal(tenant="default", key_id="k", name="k", scopes=frozenset({Scope.PUSH}))
+CALLER = Principal(tenant="default", key_id="k", name="k", roles=frozenset({Role.DEVELOPER}))
 WANTED = NewUpload(
     model="digits",
     format="onnx",

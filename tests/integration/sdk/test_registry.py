@@ -127,10 +127,10 @@ def test_lists_walk_every_page(client: Client) -> None:
 
 
 def test_keys_limit_what_their_owner_may_do(registry: Any, client: Client) -> None:
-    """A key does what its scopes say, and nothing once it is revoked."""
-    made = client.keys.create("reader", scopes=["read"])
+    """A key does what its roles say, and nothing once it is revoked."""
+    made = client.keys.create("reader", roles=["viewer"])
     with Client(registry.url, inference_url=registry.url, api_key=made.key) as reader:
-        assert reader.whoami().scopes == ("read",)
+        assert reader.whoami().roles == ("viewer",)
         with pytest.raises(AuthError, match="AUTH_003") as caught:
             reader.models.create("forbidden")
         assert (caught.value.status, caught.value.retryable) == (403, False)
@@ -142,7 +142,7 @@ def test_keys_limit_what_their_owner_may_do(registry: Any, client: Client) -> No
 def test_tenants_do_not_see_each_other(registry: Any, client: Client, model_file: Path) -> None:
     """What one tenant pushes does not exist for another; a policy of one trusts nothing of the other."""
     client.tenants.create("globex", display_name="Globex")
-    key = client.keys.create("theirs", scopes=["admin"], tenant="globex").key
+    key = client.keys.create("theirs", roles=["tenant-admin"], tenant="globex").key
     client.models.push("private", model_file)
     with Client(registry.url, inference_url=registry.url, api_key=key) as theirs:
         with pytest.raises(NotFound, match="MODEL_001"):
@@ -162,7 +162,7 @@ def test_limits_reach_the_keys_of_a_tenant(registry: Any, client: Client) -> Non
     limits = TenantLimits(requests_per_second=2.5, burst=10)
     assert client.tenants.set_limits("initech", limits).limits == limits
     assert client.tenants.set_features("initech", {"v2.repository": False}).features == {"v2.repository": False}
-    key = client.keys.create("theirs", scopes=["infer"], tenant="initech").key
+    key = client.keys.create("theirs", roles=["user"], tenant="initech").key
     with Client(registry.url, inference_url=registry.url, api_key=key) as theirs:
         me = theirs.whoami()
     assert (me.limits, me.features) == (limits, {"v2.repository": False})

@@ -59,3 +59,20 @@ async def test_a_start_that_succeeds_or_fails_is_as_it_was(heard: list[int]) -> 
     with pytest.raises(RuntimeError, match="unexpected"):
         await hosting._unless_ended(fails())
     assert heard == []
+
+
+async def test_a_busy_supervisor_is_asked_again(heard: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that cannot start asks its supervisor to end until the supervisor passes the signal on."""
+    asked: list[tuple[int, int]] = []
+    kill = os.kill
+
+    def forgetful(process: int, number: int) -> None:
+        asked.append((process, number))
+        if len(asked) == 3:
+            kill(os.getpid(), number)
+
+    monkeypatch.setattr(hosting, "_PAUSE_S", 0.01)
+    monkeypatch.setattr(os, "kill", forgetful)
+    await hosting._end_supervisor()
+    assert asked == [(os.getppid(), signal.SIGTERM)] * 3
+    assert heard == [signal.SIGTERM]

@@ -151,11 +151,13 @@ def test_log_pieces_never_split_a_character(client: Client, service: FakeService
 
 def test_key_is_shown_once_and_never_in_a_repr(either: Either) -> None:
     """The secret is in the answer to the creation, not in its repr and not in any list."""
-    made = either(lambda client: client.keys.create("ci", scopes=["push"], expires_at=datetime(2027, 1, 1, tzinfo=UTC)))
+    made = either(
+        lambda client: client.keys.create("ci", roles=["developer"], expires_at=datetime(2027, 1, 1, tzinfo=UTC))
+    )
     assert made.key.startswith("furo_")
     assert made.key not in repr(made)
     (listed,) = either(lambda client: client.keys.list())
-    assert (listed.name, listed.scopes, hasattr(listed, "key")) == ("ci", ("push",), False)
+    assert (listed.name, listed.roles, hasattr(listed, "key")) == ("ci", ("developer",), False)
     either(lambda client: client.keys.revoke(made.id))
     assert either(lambda client: client.keys.list(tenant="acme")) == []
     with pytest.raises(NotFound, match="KEY_001"):

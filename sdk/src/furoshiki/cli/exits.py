@@ -32,7 +32,7 @@ class Exit(IntEnum):
     BUG = 1, "a fault of furo itself"
     USAGE = 2, "wrong options or arguments"
     REQUEST = 3, "the request, file or configuration must be changed"
-    AUTH = 4, "no key, a wrong key, or one without the needed scope"
+    AUTH = 4, "no key, a wrong key, or one without the needed role"
     NOT_FOUND = 5, "what was named does not exist"
     UNAVAILABLE = 6, "try again later: overloaded, timed out or not reachable"
     SIGNATURE = 7, "the signature or a digest is refused: do not use the files"

@@ -19,7 +19,7 @@ from furoshiki.config import (
     write_config,
 )
 
-IDENTITY: Final = {"tenant": "Tenant", "name": "Key", "key_id": "Key id", "scopes": "Scopes", "expires_at": "Expires"}
+IDENTITY: Final = {"tenant": "Tenant", "name": "Key", "key_id": "Key id", "roles": "Roles", "expires_at": "Expires"}
 
 
 @click.command()

@@ -3,7 +3,7 @@
 
 :class:`FakeService` is a registry and an inference service behind one object that both clients take as their
 ``transport``. It checks what the real ones check (keys, digests, states, tensors), signs what it registers, and can be
-told to fail. What it does not do: limits, scopes, several tenants, running models (a Python function stands for each).
+told to fail. What it does not do: limits, roles, several tenants, running models (a Python function stands for each).
 
 >>> from furoshiki import Client
 >>> from furoshiki.testing import API_KEY, FakeService

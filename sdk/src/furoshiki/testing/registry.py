@@ -42,7 +42,14 @@ class FakeRegistry:
         match call.segments[2:]:
             case ("whoami",):
                 return json_answer(
-                    {"tenant": self.tenant, "key_id": "test", "name": "test", "scopes": ["admin"], "expires_at": None}
+                    {
+                        "tenant": self.tenant,
+                        "key_id": "test",
+                        "name": "test",
+                        "roles": ["tenant-admin"],
+                        "actions": ["models:infer"],
+                        "expires_at": None,
+                    }
                 )
             case ("trust",):
                 return Answer(body=self.signer.policy())

@@ -81,7 +81,7 @@ def facts(
             grpc=grpc,
             tenant=tenant,
             key=stack.admin_key,
-            other_key=admin.keys.create("other", scopes=["infer"], tenant="other").key,
+            other_key=admin.keys.create("other", roles=["user"], tenant="other").key,
             rows=digits.inputs[:8],
             labels=digits.predicted[:8].astype(np.int64),
             second=int(loops_per_second()),

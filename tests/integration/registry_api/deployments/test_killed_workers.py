@@ -144,7 +144,7 @@ async def _check_keys(site: Site, shop: dict[str, Any]) -> None:
     names = [key["name"] for key in (await site.ask("GET", "/keys"))["items"]]
     assert names.count("first admin") == 1
     assert names.count(KEY_NAME) <= 1  # the killed worker's expires by itself; the other one's is revoked
-    wanted = {"name": "caller", "scopes": ["infer"]}
+    wanted = {"name": "caller", "roles": ["user"]}
     caller = {"X-API-Key": (await site.ask("POST", "/keys", json=wanted))["key"]}
     async with httpx.AsyncClient(base_url=shop["url"], trust_env=False) as client:
         assert (await client.post("/v2/models/digits/infer", json=INPUT)).status_code == 401

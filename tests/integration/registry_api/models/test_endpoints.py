@@ -61,7 +61,7 @@ async def test_resolve_prefers_the_named_version_then_production_then_the_newest
 
 
 async def test_another_tenants_resources_are_not_there(api: Api) -> None:
-    """Every read and write of a model, version or upload of another tenant is 404, whatever the scopes."""
+    """Every read and write of a model, version or upload of another tenant is 404, whatever the roles."""
     await api.ok("POST", "/models", json={"name": "digits"})
     files = {"model.onnx": tiny_onnx()}
     await api.push("digits", files)

@@ -20,7 +20,8 @@ from core.clock import ManualClock
 from core.errors import Conflict, ErrorCode, NotFound, Overloaded
 from registry_api.bootstrap import Platform, inspection_limits, open_platform, upload_limits
 from registry_api.housekeeping import sweep
-from registry_api.http.auth import Principal, Scope
+from registry_api.http.access import Role
+from registry_api.http.auth import Principal
 from registry_api.models.service import ModelService
 from registry_api.models.uploads.child import ChildLimits, ChildResult
 from registry_api.models.uploads.inspection import ModelInspector
@@ -31,7 +32,7 @@ from registry_api.models.values import Version
 from registry_api.settings import Settings
 from registry_api.storage.blobs import StoredBlobs
 
-CALLER = Principal(tenant="default", key_id="k", name="k", scopes=frozenset({Scope.PUSH}))
+CALLER = Principal(tenant="default", key_id="k", name="k", roles=frozenset({Role.DEVELOPER}))
 TENSOR = {"name": "x", "datatype": "FP32", "shape": [-1, 4]}
 ANSWER = orjson.dumps({"inputs": [TENSOR], "outputs": [TENSOR], "precision": "fp32"})
 MODEL, LABELS = b"model", b"labels"

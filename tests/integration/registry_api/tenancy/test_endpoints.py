@@ -13,11 +13,11 @@ from tests.integration.registry_api.rest import Api
 
 async def test_a_key_is_shown_once_and_stored_only_as_a_hash(api: Api) -> None:
     """The plaintext is in the answer, in no list and in no byte of the home folder; the hash of its secret is."""
-    made = await api.ok("POST", "/keys", json={"name": "ci", "scopes": ["push", "read", "push"]})
+    made = await api.ok("POST", "/keys", json={"name": "ci", "roles": ["developer", "viewer", "developer"]})
     assert made["key"].startswith(f"furo_{made['id']}_")
     secret = made["key"].rpartition("_")[2]
     assert len(bytes.fromhex(secret)) * 8 == 256
-    assert (made["scopes"], made["tenant"], made["expires_at"]) == (["push", "read"], "default", None)
+    assert (made["roles"], made["tenant"], made["expires_at"]) == (["developer", "viewer"], "default", None)
     listed = (await api.ok("GET", "/keys"))["items"]
     assert {key["name"] for key in listed} == {"first admin", "first inference service", "ci"}
     assert all("key" not in key for key in listed)
@@ -31,11 +31,11 @@ def _files(home: Path) -> list[Path]:
 
 
 async def test_whoami_tells_what_the_credential_is(api: Api) -> None:
-    """Both headers are accepted; scopes are those written on the key."""
+    """Both headers are accepted; roles are those written on the key."""
     key = await api.key("push")
     for headers in ({"X-API-Key": key}, {"X-API-Key": "", "Authorization": f"Bearer {key}"}):
         me = await api.ok("GET", "/whoami", headers=headers)
-        assert (me["tenant"], me["scopes"], me["expires_at"]) == ("default", ["push"], None)
+        assert (me["tenant"], me["roles"], me["expires_at"]) == ("default", ["developer"], None)
 
 
 async def test_bad_credentials_are_refused(api: Api) -> None:
@@ -52,7 +52,7 @@ async def test_bad_credentials_are_refused(api: Api) -> None:
 
 async def test_a_revoked_key_stops_at_once(api: Api) -> None:
     """It worked before, is 401 afterwards, and cannot be revoked again."""
-    made = await api.ok("POST", "/keys", json={"name": "ci", "scopes": ["read"]})
+    made = await api.ok("POST", "/keys", json={"name": "ci", "roles": ["viewer"]})
     headers = {"X-API-Key": made["key"]}
     await api.ok("GET", "/models", headers=headers)
     await api.ok("DELETE", f"/keys/{made['id']}")
@@ -63,7 +63,7 @@ async def test_a_revoked_key_stops_at_once(api: Api) -> None:
 async def test_an_expiry_must_lie_ahead_and_have_a_zone(api: Api) -> None:
     """A past one, one without zone and a number are 422; a future one is shown in UTC."""
     future = datetime.now(UTC) + timedelta(days=1)
-    body = {"name": "ci", "scopes": ["read"]}
+    body = {"name": "ci", "roles": ["viewer"]}
     made = await api.ok("POST", "/keys", json={**body, "expires_at": future.isoformat()})
     assert made["expires_at"] == rfc3339(future)
     for bad in ("2020-01-01T00:00:00Z", "2999-01-01T00:00:00", 32503680000, "0001-01-01T00:00:00+14:00"):
@@ -89,11 +89,11 @@ async def test_an_admin_stays_inside_its_tenant_and_cannot_give_away_the_platfor
     """Keys of other tenants are out of reach; only the platform's administrators make more of them."""
     await api.ok("POST", "/tenants", json={"name": "acme", "display_name": "Acme Ltd"})
     acme = {"X-API-Key": await api.key("admin", tenant="acme")}
-    mine = await api.ok("POST", "/keys", json={"name": "own", "scopes": ["read"]}, headers=acme)
+    mine = await api.ok("POST", "/keys", json={"name": "own", "roles": ["viewer"]}, headers=acme)
     assert mine["tenant"] == "acme"
-    other = {"name": "x", "scopes": ["read"], "tenant": "default"}
+    other = {"name": "x", "roles": ["viewer"], "tenant": "default"}
     assert await api.refused("POST", "/keys", json=other, headers=acme) == (403, "AUTH_003")
-    wider = {"name": "x", "scopes": ["platform-admin"]}
+    wider = {"name": "x", "roles": ["platform-admin"]}
     assert await api.refused("POST", "/keys", json=wider, headers=acme) == (403, "AUTH_003")
     assert await api.refused("GET", "/keys?tenant=default", headers=acme) == (403, "AUTH_003")
     foreign = (await api.ok("GET", "/keys"))["items"][0]["id"]
@@ -108,7 +108,7 @@ async def test_tenants_are_made_once_and_listed(api: Api) -> None:
     assert await api.refused("POST", "/tenants", json={"name": "acme"}) == (409, "STATE_002")
     assert [tenant["name"] for tenant in (await api.ok("GET", "/tenants"))["items"]] == ["acme", "default"]
     assert await api.refused("GET", "/tenants/nobody") == (404, "TENANT_001")
-    body = {"name": "x", "scopes": ["read"], "tenant": "nobody"}
+    body = {"name": "x", "roles": ["viewer"], "tenant": "nobody"}
     assert await api.refused("POST", "/keys", json=body) == (404, "TENANT_001")
 
 
@@ -213,5 +213,5 @@ async def test_no_signing_key_is_made_for_a_name_that_is_no_tenant(api: Api) -> 
 async def test_only_the_platform_makes_keys_for_inference_services(api: Api) -> None:
     """A tenant's admin cannot give itself a key that reads other tenants."""
     admin = {"X-API-Key": await api.key("admin")}
-    body = {"name": "x", "scopes": ["serve"]}
+    body = {"name": "x", "roles": ["service"]}
     assert await api.refused("POST", "/keys", json=body, headers=admin) == (403, "AUTH_003")

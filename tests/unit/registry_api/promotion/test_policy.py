@@ -6,7 +6,8 @@ from __future__ import annotations
 import pytest
 
 from core.errors import AuthError, Conflict, ErrorCode
-from registry_api.http.auth import Principal, Scope
+from registry_api.http.access import Role
+from registry_api.http.auth import Principal
 from registry_api.models.values import Stage
 from registry_api.promotion.policy import REPLACED, TRANSITIONS, check_actor, check_transition
 
@@ -47,14 +48,14 @@ def test_a_replaced_version_goes_where_it_may_go() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "scope"),
     [
-        (Stage.DEVELOPMENT, Stage.STAGING, Scope.PUSH),
-        (Stage.STAGING, Stage.PRODUCTION, Scope.DEPLOY),
-        (Stage.PRODUCTION, Stage.STAGING, Scope.DEPLOY),
+        (Stage.DEVELOPMENT, Stage.STAGING, Role.DEVELOPER),
+        (Stage.STAGING, Stage.PRODUCTION, Role.MODEL_ADMIN),
+        (Stage.PRODUCTION, Stage.STAGING, Role.MODEL_ADMIN),
     ],
 )
-def test_what_touches_production_needs_deploy_and_the_rest_push(before: Stage, after: Stage, scope: Scope) -> None:
+def test_what_touches_production_needs_deploy_and_the_rest_push(before: Stage, after: Stage, scope: Role) -> None:
     """The other scope is not enough."""
-    other = Scope.PUSH if scope is Scope.DEPLOY else Scope.DEPLOY
-    check_actor(Principal(tenant="a", key_id="k", name="n", scopes=frozenset({scope})), before, after)
+    other = Role.DEVELOPER if scope is Role.MODEL_ADMIN else Role.MODEL_ADMIN
+    check_actor(Principal(tenant="a", key_id="k", name="n", roles=frozenset({scope})), before, after)
     with pytest.raises(AuthError):
-        check_actor(Principal(tenant="a", key_id="k", name="n", scopes=frozenset({other})), before, after)
+        check_actor(Principal(tenant="a", key_id="k", name="n", roles=frozenset({other})), before, after)

@@ -13,15 +13,16 @@ from core.clock import ManualClock
 from core.errors import AuthError, ErrorCode
 from registry_api.db.engine import create_engine
 from registry_api.db.session import Database
-from registry_api.http.auth import Principal, Scope
+from registry_api.http.access import Role
+from registry_api.http.auth import Principal
 from registry_api.schema import METADATA
 from registry_api.tenancy.authenticator import KeyAuthenticator
 from registry_api.tenancy.credentials import mint
 from registry_api.tenancy.service import KeyService
 from registry_api.tenancy.values import MintedKey, NewKey
 
-ADMIN = Principal(tenant="acme", key_id="0" * 16, name="admin", scopes=frozenset({Scope.ADMIN}))
-FIRST = NewKey(tenant="acme", name="first", scopes=frozenset({Scope.ADMIN}))
+ADMIN = Principal(tenant="acme", key_id="0" * 16, name="admin", roles=frozenset({Role.TENANT_ADMIN}))
+FIRST = NewKey(tenant="acme", name="first", roles=frozenset({Role.TENANT_ADMIN}))
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ async def issue(db: Database, clock: ManualClock, *, seconds: float | None = Non
     keys = KeyService(db, clock, KeyAuthenticator(db, clock, cache_seconds=0))
     await keys.install_first_key(mint(), FIRST)
     expires = None if seconds is None else clock.now() + timedelta(seconds=seconds)
-    wanted = NewKey(tenant="acme", name="ci", scopes=frozenset({Scope.READ}), expires_at=expires)
+    wanted = NewKey(tenant="acme", name="ci", roles=frozenset({Role.VIEWER}), expires_at=expires)
     return await keys.create(ADMIN, wanted)
 
 
@@ -60,7 +61,7 @@ async def test_a_key_opens_its_tenant_with_its_scopes(db: Database, clock: Manua
     minted = await issue(db, clock)
     principal = await KeyAuthenticator(db, clock, cache_seconds=2).authenticate(minted.plaintext)
     assert (principal.tenant, principal.key_id, principal.name) == ("acme", minted.key.id, "ci")
-    assert principal.scopes == {Scope.READ}
+    assert principal.roles == {Role.VIEWER}
 
 
 async def test_an_expired_key_stops_even_while_it_is_remembered(db: Database, clock: ManualClock) -> None:

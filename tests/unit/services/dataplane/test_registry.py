@@ -55,8 +55,8 @@ def gateway(url: str, *, patience_s: float = 5.0) -> RegistryGateway:
     return RegistryGateway(url, api_key="own-key", timeout_s=30.0, patience_s=patience_s)
 
 
-def identity(*scopes: str, expires_at: str | None = None) -> dict[str, object]:
-    return {"tenant": "acme", "key_id": "k1", "name": "n", "scopes": list(scopes), "expires_at": expires_at}
+def identity(*roles: str, expires_at: str | None = None) -> dict[str, object]:
+    return {"tenant": "acme", "key_id": "k1", "name": "n", "roles": list(roles), "expires_at": expires_at}
 
 
 async def test_whoami_tells_tenant_and_expiry(listener: Listener) -> None:

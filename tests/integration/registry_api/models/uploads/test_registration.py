@@ -16,7 +16,8 @@ from artifacts.stores.objects import ObjectBlobStore
 from core.clock import SystemClock
 from core.errors import ErrorCode, Unavailable
 from registry_api.bootstrap import inspection_limits
-from registry_api.http.auth import Principal, Scope
+from registry_api.http.access import Role
+from registry_api.http.auth import Principal
 from registry_api.models.uploads.inspection import ModelInspector
 from registry_api.models.uploads.registration import Registrar
 from registry_api.models.uploads.service import UploadService
@@ -183,7 +184,7 @@ async def test_a_store_that_is_full_while_completing_registers_nothing(digits: A
         uploads=digits.services.get(UploadService),
         inspector=ModelInspector(store, tmp_path / "scratch", inspection_limits(digits.platform.settings)),
     )
-    caller = Principal(tenant="default", key_id="k", name="k", scopes=frozenset({Scope.PUSH}))
+    caller = Principal(tenant="default", key_id="k", name="k", roles=frozenset({Role.DEVELOPER}))
     with pytest.raises(Unavailable) as caught:
         await registrar.complete(caller, upload)
     assert caught.value.code is ErrorCode.STORE_FULL
