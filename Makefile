@@ -15,6 +15,8 @@ TORCH_PIP_ARGS ?=
 FULL ?=
 # What `make bench` compares with, besides BentoML; each has an environment of its own under .venv-peers.
 PEERS := triton mlserver litserve ray
+# Debian packages of the real components that `make test` and `make demo PLATFORM=1` start: database, object store, Redis, Node.
+COMPONENTS := postgresql ceph-mon ceph-osd ceph-common radosgw redis-server $(if $(shell command -v npm),,nodejs npm)
 # Of `make bench`: works to run (patterns; empty: all), peers to leave out, further arguments (`--quick`, `--rounds 5`).
 WORK ?=
 WITHOUT ?=
@@ -63,7 +65,7 @@ up: $(VENV)/demo ## Run registry, worker and inference in the foreground; state 
 	@touch $@
 
 test: $(VENV)/dev $(VENV)/full .venv-clients/ready ## Run the whole suite (installs Debian packages it needs when root or through sudo)
-	@deploy/local/apt.sh wrk nghttp2-client redis-server
+	@deploy/local/apt.sh wrk nghttp2-client $(COMPONENTS)
 	@$(BIN)/python -m pytest tests
 
 check: $(VENV)/dev lint types arch ## Lint, types, layers and unit tests

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -178,8 +178,41 @@ class KeyProviderContract:
     def test_revoked_key_signs_no_more(self, keys: KeyProvider) -> None:
         """Once its key is revoked, a tenant has no signer until a new key is made."""
         keys.revoke("acme", keys=frozenset({keys.signer("acme").key_id}))
-        with refused(ErrorCode.INIT_FAILED, "revoked"):
+        with refused(ErrorCode.STATE_CONFLICT, "revoked", "Rotate"):
             keys.signer("acme")
+        new = keys.rotate("acme", not_after=None)
+        assert keys.signer("acme").key_id == new.key_id
+
+    def test_rotation_overlaps(self, keys: KeyProvider) -> None:
+        """After a rotation the new key signs, and what the old one signed counts until the given time and no longer."""
+        bundle = make_bundle(signer=keys.signer("acme"))
+        end = bundle.clock.now() + timedelta(days=30)
+        new = keys.rotate("acme", not_after=end)
+        bundle.policy = replace(keys.policy("acme"), issued_at=None)  # judged by the bundle's clock alone
+        assert keys.signer("acme").key_id == new.key_id != bundle.signer.key_id
+        assert bundle.verify().key_id == bundle.signer.key_id
+        assert make_bundle(signer=new).signer.key_id in {key.key_id for key in bundle.policy.keys}
+        bundle.clock.advance(timedelta(days=31).total_seconds())
+        with refused(ErrorCode.SIGNATURE_EXPIRED):
+            bundle.verify()
+
+    def test_every_change_counts(self, keys: KeyProvider) -> None:
+        """The serial grows with each change, and only then."""
+        serials = [keys.policy("acme").serial]
+        for _ in range(2):
+            keys.revoke("acme", digests=frozenset({digest_bytes(b"1")}))
+            serials.append(keys.policy("acme").serial)
+        keys.rotate("acme", not_after=None)
+        serials.append(keys.policy("acme").serial)
+        assert serials == [1, 2, 2, 3]
+
+    def test_co_signer_is_never_trusted(self, keys: KeyProvider) -> None:
+        """The P-256 key is stable, signs, and is in no policy."""
+        signer, message = keys.co_signer("acme"), b"message"
+        assert signer.algorithm == "ecdsa-p256"
+        assert PublicKey.from_pem(signer.public_key).verifies(signer.sign(message), message)
+        assert keys.co_signer("acme").key_id == signer.key_id
+        assert signer.key_id not in {key.key_id for key in keys.policy("acme").keys}
 
     @pytest.mark.parametrize("tenant", ["", "..", "a/b", "Acme", "a\0b"])
     def test_tenant_name_is_checked(self, keys: KeyProvider, tenant: str) -> None:

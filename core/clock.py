@@ -30,6 +30,28 @@ class SystemClock:
         return time.monotonic()
 
 
+class ForwardClock:
+    """A clock whose ``now`` never goes back: after the machine's clock was set back, it goes on from where it was.
+
+    For what must not come into force again, such as the validity of a key. Set forward by mistake, the machine's clock is
+    believed until the process ends.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._latest = clock.now(), clock.monotonic()
+
+    def now(self) -> datetime:
+        wall, ticks = self._clock.now(), self._clock.monotonic()
+        latest, then = self._latest
+        moment = max(wall, latest + timedelta(seconds=max(0.0, ticks - then)))
+        self._latest = moment, ticks
+        return moment
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
+
+
 class ManualClock:
     """A clock that moves only when told to; for tests."""
 
@@ -46,6 +68,10 @@ class ManualClock:
     def advance(self, seconds: float) -> None:
         """Moves both times forward by ``seconds``."""
         self._elapsed += seconds
+
+    def set_back(self, seconds: float) -> None:
+        """Moves the wall time back by ``seconds``, as somebody who sets a machine's clock does."""
+        self._start -= timedelta(seconds=seconds)
 
 
 def rfc3339(moment: datetime) -> str:

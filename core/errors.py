@@ -6,13 +6,14 @@
     │   ├── InvalidRequest      VALID_*
     │   ├── TensorError         TENSOR_*
     │   ├── ModelError          MODEL_*
-    │   ├── NotFound            TENANT_001, KEY_001, UPLOAD_001, BUILD_001, DEPLOY_001, TUNING_001, JOB_001, STORE_002
-    │   ├── Conflict            STATE_*
+    │   ├── NotFound            TENANT_001, KEY_001, UPLOAD_001, BUILD_001, DEPLOY_001, TUNING_001, JOB_001, STORE_002,
+    │   │                       GATE_002, WEBHOOK_001
+    │   ├── Conflict            STATE_*, GATE_001, IDEMPOTENCY_001, IDEMPOTENCY_003
     │   └── AuthError           AUTH_*
     ├── TransientError        the same request may succeed later (``retryable``)
     │   ├── Overloaded          QUEUE_001, QUOTA_001
     │   ├── DeadlineExceeded    TIMEOUT_001
-    │   └── Unavailable         DEVICE_001, MODEL_002, STORE_001, STORE_004, JOB_004
+    │   └── Unavailable         DEVICE_001, MODEL_002, STORE_001, STORE_004, JOB_004, IDEMPOTENCY_002
     └── OperatorError         somebody who runs the service must act
         ├── SignatureError      SIGN_*: what was offered is not what was signed
         ├── StoreError          STORE_003
@@ -88,6 +89,12 @@ class ErrorCode(StrEnum):
     LENGTH_MISMATCH = "VALID_008"  # fewer or more bytes arrived than were declared
     STATE_CONFLICT = "STATE_001"  # the resource is not in a state that allows this
     RESOURCE_EXISTS = "STATE_002"  # a resource of that name already exists
+    PRECONDITION_FAILED = "STATE_003"  # If-Match names another state of the resource than the present one
+    GATES_UNMET = "GATE_001"  # the version lacks what its target stage or alias asks for; details list every gate
+    APPROVAL_NOT_FOUND = "GATE_002"  # no such approval of this version
+    IDEMPOTENCY_MISMATCH = "IDEMPOTENCY_001"  # the Idempotency-Key was used for another request
+    IDEMPOTENCY_RUNNING = "IDEMPOTENCY_002"  # the first request with this Idempotency-Key has not ended yet
+    IDEMPOTENCY_UNANSWERED = "IDEMPOTENCY_003"  # the request was carried out already, but its answer was not kept
     TENANT_NOT_FOUND = "TENANT_001"  # no such tenant
     KEY_NOT_FOUND = "KEY_001"  # no such API key
     UPLOAD_NOT_FOUND = "UPLOAD_001"  # no such upload, or it expired
@@ -95,6 +102,7 @@ class ErrorCode(StrEnum):
     BUILD_NOT_FOUND = "BUILD_001"  # no such bento build
     DEPLOYMENT_NOT_FOUND = "DEPLOY_001"  # no such deployment
     TUNING_NOT_FOUND = "TUNING_001"  # no such tuning, or none of that variant on such a device
+    WEBHOOK_NOT_FOUND = "WEBHOOK_001"  # no such webhook, or no such delivery of it
     INTERNAL = "INTERNAL_001"  # a fault of ours; details are in the log under the request id
 
 

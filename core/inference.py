@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from core.deprecation import Notice
 from core.tensors import Array, DType
 
 
@@ -37,3 +38,4 @@ class InferenceResponse:
     digest: str  # the verified manifest digest, "sha256:<hex>"
     outputs: Mapping[str, Array]
     dtypes: Mapping[str, DType]
+    notice: Notice | None = None  # None: the version is not deprecated

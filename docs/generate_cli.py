@@ -7,6 +7,7 @@ A test compares the page with what this script would write, so the page is alway
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -20,8 +21,16 @@ PAGE: Final = Path(__file__).parent / "reference" / "cli.md"
 
 def page() -> str:
     """The whole page."""
-    commands = (_command(name, furo.commands[name]) for name in sorted(furo.commands))
-    return "\n".join([_head(), *commands])
+    return "\n".join([_head(), *(_command(name, command) for name, command in _commands(furo))])
+
+
+def _commands(group: click.Group, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Every command that does something, by its words."""
+    for name, command in sorted(group.commands.items()):
+        if isinstance(command, click.Group):
+            yield from _commands(command, f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}", command
 
 
 def _head() -> str:

@@ -11,37 +11,44 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
-from artifacts.keys.file import FileKeyProvider
 from artifacts.keys.interface import KeyProvider
-from artifacts.stores.interface import BlobStore
-from artifacts.stores.objects import ObjectBlobStore
+from artifacts.stores.interface import BlobStore, ManagedStore
 from core.clock import Clock, SystemClock
-from core.errors import ErrorCode, InitError
+from registry_api.blobstore import Blobs, open_blobs
 from registry_api.builds.service import BuildService
-from registry_api.db.engine import create_engine
+from registry_api.catalogue import add_catalogue
+from registry_api.database import open_database
 from registry_api.db.session import Database
 from registry_api.deployments.service import DeploymentService
-from registry_api.firststart import DEFAULT_TENANT, ensure_first_keys, exclusive, migrate
-from registry_api.http.auth import Authenticator
+from registry_api.firststart import DEFAULT_TENANT, ensure_first_keys, exclusive
+from registry_api.governance import add_governance
 from registry_api.http.services import Services
+from registry_api.identity import add_identity
 from registry_api.jobs.service import JobService
 from registry_api.models.service import ModelService
 from registry_api.models.uploads.child import ChildLimits
 from registry_api.models.uploads.inspection import InspectionLimits, ModelInspector
 from registry_api.models.uploads.interface import TenantBlobs
+from registry_api.models.uploads.joining import PartJoiner
 from registry_api.models.uploads.registration import Registrar
 from registry_api.models.uploads.service import UploadLimits, UploadService
 from registry_api.models.uploads.turns import TurnLimits
-from registry_api.promotion.service import PromotionService
 from registry_api.settings import Settings
+from registry_api.signing.cosigning import CoSigning
+from registry_api.signing.custody import open_keys
+from registry_api.signing.service import SigningService
 from registry_api.storage.blobs import StoredBlobs
+from registry_api.storage.repository import StorageRepository
 from registry_api.tenancy.authenticator import KeyAuthenticator
-from registry_api.tenancy.service import KeyService, TenantService
+from registry_api.tenancy.keys import KeyService
+from registry_api.tenancy.service import TenantService
+from registry_api.tenancy.uses import KeyUses
 from registry_api.tunings.service import TuningService
+from registry_api.usage.service import UsageService
+from registry_api.webhooks.addresses import AddressPolicy
+from registry_api.webhooks.secrets import SecretKeeper
+from registry_api.webhooks.service import WebhookService
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +58,8 @@ class Platform:
     settings: Settings
     clock: Clock
     db: Database
-    store: ObjectBlobStore
+    store: ManagedStore
+    blobs: Blobs  # the same store, and what is beside it
     keys: KeyProvider
 
 
@@ -63,18 +71,17 @@ async def open_platform(settings: Settings, clock: Clock | None = None) -> Async
         InitError: ``INIT_001`` or ``INIT_002``, naming the setting or file at fault.
     """
     clock = clock or SystemClock()
-    keys = FileKeyProvider(settings.keys_dir)
+    keys = open_keys(settings, clock)
     async with exclusive(settings):
-        store = open_store(settings.store_url, clock)
-        await migrate(settings)
-        db = Database(create_engine(settings.database_url), wait_seconds=settings.database.wait_seconds)
+        blobs = open_blobs(settings, clock)
+        db = await open_database(settings)
         try:
             await _first_state(settings, db, clock, keys)
         except BaseException:
             await db.close()
             raise
     try:
-        yield Platform(settings=settings, clock=clock, db=db, store=store, keys=keys)
+        yield Platform(settings=settings, clock=clock, db=db, store=blobs.store, blobs=blobs, keys=keys)
     finally:
         await db.close()
 
@@ -82,23 +89,7 @@ async def open_platform(settings: Settings, clock: Clock | None = None) -> Async
 async def _first_state(settings: Settings, db: Database, clock: Clock, keys: KeyProvider) -> None:
     authenticator = KeyAuthenticator(db, clock, cache_seconds=0)
     await ensure_first_keys(settings, KeyService(db, clock, authenticator))
-    await asyncio.to_thread(keys.signer, DEFAULT_TENANT)
-
-
-def open_store(url: str, clock: Clock) -> ObjectBlobStore:
-    """The blob store at ``url``.
-
-    Raises:
-        InitError: ``INIT_002`` if the URL is of no kind we have a store for.
-    """
-    parts = urlsplit(url)
-    if parts.scheme == "file" and parts.netloc == "" and parts.path.startswith("/"):
-        return ObjectBlobStore.local(Path(url2pathname(parts.path)), clock=clock)
-    if parts.scheme == "memory":
-        return ObjectBlobStore.memory()
-    raise InitError(
-        ErrorCode.SETTING_INVALID, f"FUROSHIKI_STORE__URL: got {url!r}; expected 'file:///folder' or 'memory://'."
-    )
+    await asyncio.to_thread(keys.policy, DEFAULT_TENANT)  # makes the key; a revoked one is no reason not to start
 
 
 @asynccontextmanager
@@ -110,35 +101,47 @@ async def open_services(platform: Platform) -> AsyncIterator[Services]:
     services.add(KeyProvider, platform.keys)  # type: ignore[type-abstract]
     _add_tenancy(services, platform)
     inspector = _add_models(services, platform)
-    services.add(PromotionService, PromotionService(platform.db, platform.clock))
+    add_governance(services, platform.db, platform.store, platform.keys, platform.clock)
+    _add_signing(services, platform)
     _add_work(services, platform)
-    try:
-        yield services
-    finally:
-        await inspector.close()
+    _add_events(services, platform)
+    async with services.get(KeyUses).writing():
+        try:
+            yield services
+        finally:
+            await inspector.close()
 
 
 def _add_tenancy(services: Services, platform: Platform) -> None:
     db, clock = platform.db, platform.clock
-    authenticator = KeyAuthenticator(db, clock, cache_seconds=platform.settings.auth.cache_seconds)
-    services.add(Authenticator, authenticator)  # type: ignore[type-abstract]
-    services.add(KeyService, KeyService(db, clock, authenticator))
+    add_identity(services, platform.settings, db, clock)
     services.add(TenantService, TenantService(db, clock, platform.keys))
 
 
 def _add_models(services: Services, platform: Platform) -> ModelInspector:
     db, store, clock = platform.db, platform.store, platform.clock
-    inspector = ModelInspector(store, platform.settings.scratch_dir, inspection_limits(platform.settings))
-    blobs = StoredBlobs(db, store, tenant_bytes=platform.settings.limits.tenant_bytes)
-    uploads = UploadService(db=db, store=store, clock=clock, blobs=blobs, limits=upload_limits(platform.settings))
+    inspector = ModelInspector(store, platform.settings.copies_dir, inspection_limits(platform.settings))
+    parts, settings = platform.blobs.parts, platform.settings
+    blobs = StoredBlobs(db, store, parts, tenant_bytes=settings.limits.tenant_bytes)
+    joiner = PartJoiner(parts, store, part_bytes=settings.uploads.part_bytes)
+    uploads = UploadService(db=db, store=store, clock=clock, blobs=blobs, joiner=joiner, limits=upload_limits(settings))
     services.add(TenantBlobs, blobs)  # type: ignore[type-abstract]
     services.add(ModelService, ModelService(db, store, clock))
+    add_catalogue(services, platform.settings, db, store, clock)
     services.add(UploadService, uploads)
     services.add(
         Registrar,
         Registrar(db=db, store=store, clock=clock, keys=platform.keys, uploads=uploads, inspector=inspector),
     )
     return inspector
+
+
+def _add_signing(services: Services, platform: Platform) -> None:
+    db, clock, keys = platform.db, platform.clock, platform.keys
+    models, tenants = services.get(ModelService), services.get(TenantService)
+    services.add(SigningService, SigningService(db, clock, keys=keys, models=models, tenants=tenants))
+    default = platform.settings.keys.co_sign
+    services.add(CoSigning, CoSigning(models=models, tenants=tenants, keys=keys, clock=clock, default=default))
 
 
 def _add_work(services: Services, platform: Platform) -> None:
@@ -150,6 +153,36 @@ def _add_work(services: Services, platform: Platform) -> None:
     services.add(TuningService, TuningService(db, clock, services.get(ModelService), jobs))
     services.add(BuildService, builds)
     services.add(DeploymentService, DeploymentService(db, clock, builds=builds, jobs=jobs, folder=folder))
+
+
+def _add_events(services: Services, platform: Platform) -> None:
+    db, clock, settings = platform.db, platform.clock, platform.settings
+    webhooks = WebhookService(
+        db,
+        clock,
+        secret_keeper(platform),
+        policy=address_policy(settings),
+        per_tenant=settings.webhooks.per_tenant,
+    )
+    services.add(WebhookService, webhooks)
+    usage = UsageService(
+        db,
+        clock,
+        kept_bytes=lambda session, tenant: StorageRepository(session, tenant).kept_bytes(),
+        tenant_bytes=settings.limits.tenant_bytes,
+    )
+    services.add(UsageService, usage)
+
+
+def secret_keeper(platform: Platform) -> SecretKeeper:
+    """Keeps the secrets of webhooks, as encryption at rest is set."""
+    return SecretKeeper(platform.blobs.wrapper, encrypt=platform.blobs.encryption)
+
+
+def address_policy(settings: Settings) -> AddressPolicy:
+    """Where webhooks may be sent, as the settings say."""
+    webhooks = settings.webhooks
+    return AddressPolicy(http=webhooks.http, ports=webhooks.ports, loopback=webhooks.loopback)
 
 
 def upload_limits(settings: Settings) -> UploadLimits:

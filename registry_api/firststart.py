@@ -21,11 +21,10 @@ from typing import Final
 from artifacts.durable import write_atomically
 from core.errors import ErrorCode, InitError
 from core.telemetry.logs import get_logger
-from registry_api.db import migrations
 from registry_api.http.access import Role
 from registry_api.settings import Settings
 from registry_api.tenancy.credentials import Credential, mint, parse
-from registry_api.tenancy.service import KeyService
+from registry_api.tenancy.keys import KeyService
 from registry_api.tenancy.values import NewKey
 
 DEFAULT_TENANT: Final = "default"
@@ -58,11 +57,6 @@ async def exclusive(settings: Settings) -> AsyncIterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-async def migrate(settings: Settings) -> None:
-    """Brings the database to the current schema."""
-    await migrations.upgrade(settings.database_url)
 
 
 async def ensure_first_keys(settings: Settings, keys: KeyService) -> None:

@@ -5,16 +5,19 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import Final
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any, Final
 
 import uvicorn
 from fastapi import FastAPI
 
 from registry_api.app import create_app
+from registry_api.audit.service import AuditService
 from registry_api.bootstrap import open_platform, open_services
+from registry_api.coordination import coordinated
 from registry_api.housekeeping import keep_sweeping
+from registry_api.models.resolving import ResolveCache
 from registry_api.models.uploads.interface import TenantBlobs
 from registry_api.settings import Settings
 
@@ -27,15 +30,27 @@ async def serve(settings: Settings) -> None:
     Raises:
         InitError: ``INIT_*`` if the registry cannot start as configured.
     """
-    async with open_platform(settings) as platform, open_services(platform) as services:
+    async with (
+        open_platform(settings) as platform,
+        open_services(platform) as services,
+        coordinated(settings.redis, platform.clock, services.get(ResolveCache)) as turns,
+    ):
         app = create_app(services, settings.limits, settings.http, platform.clock)
-        sweeper = asyncio.create_task(keep_sweeping(platform, services.get(TenantBlobs)))  # type: ignore[type-abstract]
-        try:
+        sweeping = keep_sweeping(platform, services.get(TenantBlobs), turns)  # type: ignore[type-abstract]
+        async with _meanwhile(sweeping), _meanwhile(services.get(AuditService).keep_signing()):
             await _Server(_configuration(app, settings)).serve()
-        finally:
-            sweeper.cancel()
-            with suppress(asyncio.CancelledError):
-                await sweeper
+
+
+@asynccontextmanager
+async def _meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Does ``work`` in the background and ends it."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 class _Server(uvicorn.Server):

@@ -7,36 +7,88 @@ directory, no other service.
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import NoDecode
 
+from core.secrets.resolving import OwnScheme
+from core.settings import Section
 from core.settings import Settings as CoreSettings
+from registry_api.http.access import Role
 
 PositiveInt: TypeAlias = Annotated[int, Field(gt=0)]
 PositiveFloat: TypeAlias = Annotated[float, Field(gt=0)]
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a private folder is made in it, mode 0700
 
-class Section(BaseModel):
-    """A group of settings; variables of other processes that share its prefix are ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+def listed(value: Any) -> Any:
+    """For settings that are lists: a text is split at its commas."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def decoded(value: Any) -> Any:
+    """For settings that are mappings with arbitrary names: a text is read as JSON."""
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except json.JSONDecodeError as error:
+        raise ValueError(f"expected a JSON object ({error})") from None
+
+
+Algorithms: TypeAlias = Annotated[tuple[Literal["EdDSA", "ES256", "RS256"], ...], BeforeValidator(listed)]
 
 
 class DatabaseSettings(Section):
-    """Where rows live. ``url`` None: SQLite at ``<home>/registry.db``."""
+    """Where rows live. ``url`` None: SQLite at ``<home>/registry.db``. All but ``wait_seconds`` is for PostgreSQL."""
 
-    url: str | None = None
+    url: str | None = None  # postgresql+asyncpg://role@host/database: the application's role, which owns no table
+    owner_url: str | None = None  # the same database as the role that owns the tables; None: the application's
+    row_security: Literal["require", "warn"] = "require"  # where the application's role is not bound by it
     wait_seconds: PositiveFloat = 30.0  # how long a writer waits for its turn
+    pool_size: PositiveInt = 10  # connections of one process at most
+    pool_wait_seconds: PositiveFloat = 10.0  # how long a transaction waits for one of them
+    pool_recycle_seconds: PositiveFloat = 1800.0  # an older connection is replaced
+    connect_seconds: PositiveFloat = 10.0  # how long making a connection may take
+    statement_seconds: PositiveFloat = 30.0  # of one statement
+    lock_seconds: PositiveFloat = 10.0  # how long a statement waits for a row or table
+    idle_seconds: PositiveFloat = 60.0  # of an open transaction between two statements
+    prepared_statements: Annotated[int, Field(ge=0)] = 256  # kept per connection; 0 behind PgBouncer
+    migration_lock_seconds: PositiveFloat = 10.0  # how long a migration waits for a table, or for another process's
+    migration_statement_seconds: PositiveFloat = 600.0  # of one statement of a migration
+
+
+class S3Settings(Section):
+    """How to reach an ``s3://`` store. See docs/how-to/object-storage.md."""
+
+    endpoint: str | None = None  # https://host of a service that is not AWS
+    region: str = "us-east-1"
+    access_key: SecretStr | None = None  # both keys are needed: nothing is taken from the machine
+    secret_key: SecretStr | None = None
+    session_token: SecretStr | None = None  # of temporary credentials
+    path_style: bool = True  # the bucket in the path; False: in the host name
+    connect_seconds: PositiveFloat = 5.0
+    request_seconds: PositiveFloat = 120.0  # one request: one part of an upload, 64 MiB of a download
+    retries: Annotated[int, Field(ge=0)] = 5  # of one request
+    retry_seconds: PositiveFloat = 60.0  # a request and its retries together
+    part_bytes: Annotated[int, Field(ge=5 * MIB)] = 8 * MIB  # of one part of a large object
+    parts_in_flight: PositiveInt = 4  # of one object at once; with part_bytes they bound the memory of one upload
 
 
 class StoreSettings(Section):
-    """Where blobs live. ``url`` None: the directory ``<home>/blobs``; otherwise ``file:///path`` or ``memory://``."""
+    """Where blobs live. ``url`` None: the directory ``<home>/blobs``; else ``file:///path``, ``s3://bucket/prefix``, ``memory://``."""
 
-    url: str | None = None
+    url: Annotated[str | None, OwnScheme("file")] = None  # file:// is a folder here, not a secret
+    encryption: Literal["off", "on"] = "off"  # of new blobs; both kinds are read. docs/how-to/encryption-at-rest.md
+    keys: Literal["file", "vault"] = "file"  # where the keys that wrap data keys are: <home>/keys/encryption, or Vault
+    gc_hours: Annotated[float, Field(ge=0)] = 24.0  # between two collections of blobs that nobody needs; 0: never
+    s3: S3Settings = S3Settings()
 
 
 class HttpSettings(Section):
@@ -65,6 +117,7 @@ class UploadSettings(Section):
 
     ttl_hours: PositiveInt = 24
     idle_seconds: PositiveFloat = 60.0  # longest pause between two chunks of a file
+    part_bytes: Annotated[int, Field(ge=MIB, le=GIB)] = 32 * MIB  # of one part of a file that is sent in parts
 
 
 class InspectionSettings(Section):
@@ -73,6 +126,7 @@ class InspectionSettings(Section):
     timeout_seconds: PositiveFloat = 120.0
     memory_bytes: PositiveInt = 8 * GIB  # address space
     copy_bytes: PositiveInt = 8 * GIB  # all files of one upload: the child reads a copy of them
+    scratch: Literal["auto", "disk", "memory"] = "auto"  # where copies are; auto: in memory where encryption is on
     concurrent: PositiveInt = 2  # children at once
     waiting: PositiveInt = 256  # inspections of all tenants, running or waiting; more are told to come back
     tenant_concurrent: PositiveInt = 1  # children of one tenant at once
@@ -83,7 +137,97 @@ class InspectionSettings(Section):
 class AuthSettings(Section):
     """How credentials are checked."""
 
-    cache_seconds: Annotated[float, Field(ge=0, le=5)] = 2.0  # a revoked key works at most this long elsewhere
+    cache_seconds: Annotated[float, Field(ge=0, le=5)] = 1.0  # a revoked key works at most this long elsewhere
+
+
+class TokenSettings(Section):
+    """The registry's own tokens; see docs/how-to/identity.md."""
+
+    issuer: Annotated[str, Field(min_length=1)] = "furoshiki"  # what they say in 'iss'; another one for each registry
+    audience: Annotated[str, Field(min_length=1)] = "furoshiki"  # what they say in 'aud'
+    lifetime_seconds: Annotated[int, Field(ge=30, le=86_400)] = 900  # the longest life of one
+    rotate_days: PositiveFloat = 30.0  # after which a new key signs
+
+
+class OidcIssuer(Section):
+    """One OpenID provider, and what its tokens are worth here."""
+
+    issuer: Annotated[str, Field(min_length=1)]  # what its tokens say in 'iss', to the letter
+    audience: Annotated[tuple[str, ...], BeforeValidator(listed), Field(min_length=1)]  # one of these must be in 'aud'
+    discovery: str | None = None  # URL of its discovery document; not set: below the issuer
+    jwks: str | None = None  # URL of its key set, for a provider that keeps it on another host; no discovery then
+    algorithms: Algorithms = ("EdDSA", "ES256", "RS256")  # it may sign with; with commas in between
+    tenant: str | None = None  # of everybody it speaks for; not set: the claim says
+    tenant_claim: str = "tenant"  # claim that names the tenant
+    tenants: Annotated[tuple[str, ...], BeforeValidator(listed)] = ()  # the claim may name, with commas; empty: all
+    roles_claim: str = "groups"  # claim that lists groups, as a list or with spaces in between
+    roles: Annotated[
+        Mapping[str, tuple[Role, ...]], BeforeValidator(decoded)
+    ]  # by group, as JSON: {"ml": ["developer"]}
+    client_id: str | None = None  # public client of `furo login --oidc`; not set: nobody logs in with it from there
+    scopes: str = "openid offline_access"  # `furo login --oidc` asks for
+    leeway_seconds: Annotated[float, Field(ge=0, le=300)] = 30.0  # by which its clock and ours may differ
+
+
+class OidcSettings(Section):
+    """OpenID providers whose tokens are believed."""
+
+    issuers: Mapping[str, OidcIssuer] = Field(default_factory=dict)  # by a name of your choice
+    fresh_seconds: PositiveFloat = 300.0  # for which a provider's keys are used without asking again
+    grace_seconds: Annotated[float, Field(ge=0)] = 3600.0  # more while they cannot be had
+    refetch_seconds: PositiveFloat = 10.0  # at least, between two fetches because of unknown key ids
+    timeout_seconds: PositiveFloat = 2.0  # a document must be there within
+
+
+class ResolveSettings(Section):
+    """How long this process repeats its answers to "which version do I mean". Its own changes count at once."""
+
+    cache_seconds: Annotated[float, Field(ge=0, le=5)] = (
+        2.0  # what another process changed may be unseen so long; 0: off
+    )
+    entries: PositiveInt = 10_000  # answers kept, of all tenants
+
+
+class IdempotencySettings(Section):
+    """What is remembered of requests with an Idempotency-Key; see docs/adr/0017."""
+
+    ttl_hours: PositiveInt = 24  # how long a repeat gets the first answer
+    tenant_keys: PositiveInt = 100_000  # per tenant; when there are more, a sweep forgets the oldest
+    response_bytes: PositiveInt = MIB  # a longer answer is not kept
+
+
+class WebhookSettings(Section):
+    """Where webhooks may be sent, and how; see docs/how-to/webhooks.md."""
+
+    http: bool = False  # receivers without TLS too
+    ports: Annotated[frozenset[int], NoDecode, BeforeValidator(listed)] = frozenset(
+        {443, 8443}
+    )  # with commas; empty: any
+    loopback: bool = False  # receivers on this machine too; for tests
+    per_tenant: PositiveInt = 50  # webhooks
+    timeout_seconds: PositiveFloat = 10.0  # of one attempt, from the look-up of the name to the end of the answer
+    response_bytes: PositiveInt = KIB  # the most that is read and kept of an answer
+    retry_hours: Annotated[float, Field(ge=0)] = 24.0  # a delivery is tried again for so long
+    disable_hours: PositiveFloat = 120.0  # of failures without a success, after which a webhook is switched off
+    concurrent: PositiveInt = 16  # deliveries of one worker under way at a time
+    per_webhook: PositiveInt = 4  # of them to one webhook
+    poll_seconds: PositiveFloat = 1.0  # between two looks for deliveries when there was none
+    kept_days: PositiveInt = 30  # deliveries that ended, with their attempts, and events
+
+
+class RequestLogSettings(Section):
+    """How long the log of inference requests and the usage by the hour are kept."""
+
+    kept_days: PositiveInt = 30  # single requests
+    usage_days: PositiveInt = 400  # hours of usage
+
+
+class RedisSettings(Section):
+    """What processes of one installation tell each other: changes of models, and turns at housekeeping."""
+
+    url: SecretStr | None = None  # redis://… or rediss://…; None: each finds out by itself, within seconds
+    prefix: Annotated[str, Field(min_length=1)] = "furoshiki"  # of all keys; the inference services' must be the same
+    timeout_s: PositiveFloat = 0.5  # Redis counts as away if it does not answer within
 
 
 class JobSettings(Section):
@@ -94,6 +238,7 @@ class JobSettings(Section):
     heartbeat_seconds: PositiveFloat = 1.0  # also how soon a worker sees a wish to cancel, and a log its lines
     max_attempts: PositiveInt = 3
     log_bytes: PositiveInt = 8 * MIB  # per job
+    keep_days: Annotated[float, Field(ge=0)] = 90.0  # an ended job and its log; 0: for ever
     queued: PositiveInt = 1000  # per tenant
 
 
@@ -102,6 +247,16 @@ class LogSettings(Section):
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     style: Literal["auto", "json", "console"] = "auto"
+
+
+class KeySettings(Section):
+    """Where signing keys and trust policies are kept; all but ``provider`` and ``co_sign`` is for Vault."""
+
+    provider: Literal["file", "vault"] = "file"  # file: below the home directory; vault: as FUROSHIKI_VAULT__* says
+    transit_mount: str = "transit"  # of the engine that signs
+    kv_mount: str = "secret"  # of the KV engine, version 2, that keeps the policies
+    prefix: str = "furoshiki"  # of every name used in Vault
+    co_sign: bool = False  # P-256 co-signatures for tenants whose record does not say 'signing.p256'
 
 
 class Settings(CoreSettings):
@@ -114,7 +269,15 @@ class Settings(CoreSettings):
     uploads: UploadSettings = UploadSettings()
     inspection: InspectionSettings = InspectionSettings()
     auth: AuthSettings = AuthSettings()
+    idempotency: IdempotencySettings = IdempotencySettings()
+    resolve: ResolveSettings = ResolveSettings()
+    tokens: TokenSettings = TokenSettings()
+    oidc: OidcSettings = OidcSettings()
+    redis: RedisSettings = RedisSettings()
     jobs: JobSettings = JobSettings()
+    webhooks: WebhookSettings = WebhookSettings()
+    request_log: RequestLogSettings = RequestLogSettings()
+    keys: KeySettings = KeySettings()
     log: LogSettings = LogSettings()
 
     @property
@@ -133,13 +296,18 @@ class Settings(CoreSettings):
         return self.home.resolve() / "keys"
 
     @property
+    def token_keys_dir(self) -> Path:
+        """Private keys that sign the registry's own tokens."""
+        return self.keys_dir / "tokens"
+
+    @property
     def admin_key_file(self) -> Path:
         """The first admin key, written once."""
         return self.home.resolve() / "admin.key"
 
     @property
     def service_key_file(self) -> Path:
-        """The first key of the inference service, written once; its scope is ``serve``."""
+        """The first key of the inference service, written once; its role is ``service``."""
         return self.home.resolve() / "service.key"
 
     @property
@@ -156,3 +324,11 @@ class Settings(CoreSettings):
     def scratch_dir(self) -> Path:
         """Private temporary directories of child processes."""
         return self.home.resolve() / "scratch"
+
+    @property
+    def copies_dir(self) -> Path:
+        """Copies of uploads for the inspecting child; in memory, so that an encrypted model is not plain on a disk."""
+        where = self.inspection.scratch
+        if where == "memory" or (where == "auto" and self.store.encryption == "on"):
+            return _SHARED_MEMORY / f"furoshiki-{os.getuid()}"
+        return self.scratch_dir

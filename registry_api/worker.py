@@ -17,11 +17,12 @@ from uuid import uuid4
 
 from prometheus_client import start_http_server
 
-from registry_api.bootstrap import Platform, open_platform
+from registry_api.bootstrap import Platform, address_policy, open_platform, secret_keeper
 from registry_api.builds.builder import BentoBuilder, BuildOptions
 from registry_api.builds.context import INSTALLATION
 from registry_api.builds.handler import BuildHandler
 from registry_api.builds.wheel import WheelCache
+from registry_api.coordination import coordinated
 from registry_api.deployments.credentials import ProbeKeys
 from registry_api.deployments.deploying import DeployHandler, DeployOptions
 from registry_api.deployments.process import LOOPBACK, ProcessOptions, ProcessTarget
@@ -35,9 +36,11 @@ from registry_api.jobs.service import JobService
 from registry_api.jobs.worker import Worker
 from registry_api.settings import Settings
 from registry_api.tenancy.authenticator import KeyAuthenticator
-from registry_api.tenancy.service import KeyService
+from registry_api.tenancy.keys import KeyService
 from registry_api.tunings.child import MeasureLimits
 from registry_api.tunings.handler import TuneHandler, TuneOptions
+from registry_api.webhooks.deliveries.courier import Courier, CourierOptions
+from registry_api.webhooks.deliveries.sending import Sender
 from registry_api.worker_settings import WorkerSettings
 
 _ANY_ADDRESS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, never bound
@@ -49,6 +52,7 @@ class Workplace:
 
     worker: Worker
     watch: DeploymentWatch
+    courier: Courier
 
 
 async def run(settings: Settings) -> None:
@@ -58,20 +62,25 @@ async def run(settings: Settings) -> None:
         InitError: ``INIT_*`` if the worker cannot start as configured.
     """
     own = WorkerSettings.read()
-    async with open_platform(settings) as platform:
+    async with open_platform(settings) as platform, coordinated(settings.redis, platform.clock):
         if own.worker.metrics_port is not None:
             start_http_server(own.worker.metrics_port, addr=LOOPBACK)
         place = assemble(platform, own)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, place.worker.stop)
-        watching = asyncio.create_task(place.watch.run(every=own.deployments.watch_seconds))
+        beside = (
+            asyncio.create_task(place.watch.run(every=own.deployments.watch_seconds)),
+            asyncio.create_task(place.courier.run()),
+        )
         try:
             await place.worker.run()
         finally:
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
+            for task in beside:
+                task.cancel()
+            for task in beside:
+                with suppress(asyncio.CancelledError):
+                    await task
 
 
 def assemble(platform: Platform, own: WorkerSettings) -> Workplace:
@@ -101,7 +110,26 @@ def assemble(platform: Platform, own: WorkerSettings) -> Workplace:
         folder=platform.settings.deployments_dir,
         host=socket.gethostname(),
     )
-    return Workplace(worker=worker, watch=watch)
+    return Workplace(worker=worker, watch=watch, courier=_courier(platform))
+
+
+def _courier(platform: Platform) -> Courier:
+    webhooks = platform.settings.webhooks
+    sender = Sender(
+        address_policy(platform.settings),
+        platform.clock,
+        timeout_seconds=webhooks.timeout_seconds,
+        response_bytes=webhooks.response_bytes,
+    )
+    options = CourierOptions(
+        concurrent=webhooks.concurrent,
+        per_webhook=webhooks.per_webhook,
+        timeout_seconds=webhooks.timeout_seconds,
+        retry_hours=webhooks.retry_hours,
+        disable_hours=webhooks.disable_hours,
+        poll_seconds=webhooks.poll_seconds,
+    )
+    return Courier(platform.db, platform.clock, sender, secret_keeper(platform), options=options)
 
 
 def _handlers(platform: Platform, own: WorkerSettings, target: ProcessTarget) -> tuple[JobHandler, ...]:

@@ -7,8 +7,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from core.settings import Section
 from core.settings import Settings as CoreSettings
-from registry_api.settings import GIB, PositiveFloat, PositiveInt, Section
+from registry_api.settings import GIB, PositiveFloat, PositiveInt
 
 
 class WorkSettings(Section):

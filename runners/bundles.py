@@ -14,6 +14,7 @@ from pathlib import Path
 
 from artifacts.digest import Digest
 from artifacts.keys.file import FileTrust
+from artifacts.keys.interface import TrustProvider
 from artifacts.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest
 from artifacts.signing.policy import Subject, TrustPolicy
 from artifacts.signing.verifier import BundleSource, BundleVerifier, VerifiedBundle
@@ -164,15 +165,22 @@ def _advice(settings: ServingSettings) -> Advice | None:
     )
 
 
-async def load_bundle(settings: ServingSettings, loader: ModelLoader) -> LoadedModel:
+async def load_bundle(
+    settings: ServingSettings, loader: ModelLoader, trust: TrustProvider | None = None
+) -> LoadedModel:
     """Verifies and loads the one bundle that the settings name.
+
+    Args:
+        settings: All.
+        loader: Verifies and loads.
+        trust: Whom the bundle's tenant trusts; None: as the folder of the settings says.
 
     Raises:
         SignatureError: ``SIGN_*`` if the bundle does not verify.
         ModelError: ``MODEL_003`` if the runtime refuses it.
     """
     source, subject = claimed(settings.bundle.path)
-    policy = FileTrust(settings.trust.dir).policy(subject.tenant)
+    policy = (trust or FileTrust(settings.trust.dir)).policy(subject.tenant)
     tuning = _tuning_beside(settings) if loader.advice is not None else None
     return await loader.load(source, subject=subject, policy=policy, tuning=tuning)
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias
 
+from core.deprecation import Notice
 from core.errors import ErrorCode, Unavailable
 from core.telemetry import metrics
 from core.tensors import DType
@@ -37,6 +38,7 @@ class LoadedModel:
     covered: frozenset[str] = frozenset()  # digests whose revocation ends it: its own, its parent's, its files'
     handle: RunnerHandle
     output_dtypes: Mapping[str, DType]
+    notice: Notice | None = None  # what callers are told; the catalog keeps it current
     leases: int = field(default=0)
     evicted: bool = field(default=False)
     label: str = field(init=False)  # for messages

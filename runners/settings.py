@@ -11,19 +11,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from core.settings import Settings
+from core.settings import Section, Settings
 from runners.remote.limits import WireLimits
 
 # A Bento's own files: src/{core,artifacts,runners,services,model,trust}
 HERE: Final = Path(__file__).resolve().parents[1]
-
-
-class Section(BaseModel):
-    """Base of every section."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")  # other processes share the prefix
 
 
 class Bundle(Section):
@@ -36,6 +30,10 @@ class Trust(Section):
     """Whose signatures count."""
 
     dir: Path = HERE / "trust"  # <tenant>.json: the keys each tenant trusts
+    # What the registry's policies may do: nothing; take away trust; also give it to tenants without a file in ``dir``.
+    registry: Literal["ignore", "revoke", "supply"] = "revoke"
+    watch_s: float = Field(default=1.0, gt=0, le=5)  # between two looks for what was revoked
+    seen_dir: Path | None = None  # newest policies seen, so that a restart goes back to none; not set: <home>/trust-seen
 
 
 class Http(Section):

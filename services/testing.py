@@ -11,7 +11,9 @@ from contextlib import asynccontextmanager
 import httpx
 from uvicorn import Config, Server
 
+from artifacts.coordination.alone import Alone
 from core.clock import Clock, SystemClock
+from core.deprecation import Notice
 from runners.batching.policy import BatchLimits
 from runners.cache import LoadedModel
 from runners.handle import EmbeddedHandle
@@ -25,6 +27,7 @@ from services.edge.http import Receive, Scope, Send
 from services.edge.limits import EdgeLimits
 from services.front.shared import STATE, Front
 from services.inference.app import InferenceApp, Parts, service_of
+from services.inference.coordination import Coordination
 from services.rest_v1.routes import RestV1
 from services.rest_v2.codec import NO_REGIONS
 from services.rest_v2.routes import RestV2
@@ -41,7 +44,9 @@ async def inner_app(scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "http.response.body", "body": b""})
 
 
-def loaded(runner: Runner, *, tenant: str = TENANT, model: str = MODEL, version: str = VERSION) -> LoadedModel:
+def loaded(
+    runner: Runner, *, tenant: str = TENANT, model: str = MODEL, version: str = VERSION, notice: Notice | None = None
+) -> LoadedModel:
     """A model as the loader would leave it, around any runner."""
     handle = EmbeddedHandle(
         runner,
@@ -58,6 +63,7 @@ def loaded(runner: Runner, *, tenant: str = TENANT, model: str = MODEL, version:
         size=1,
         handle=handle,
         output_dtypes={spec.name: spec.dtype for spec in runner.signature.outputs},
+        notice=notice,
     )
 
 
@@ -71,13 +77,14 @@ def parts(
     metrics_open: bool = False,
     regions: Regions = NO_REGIONS,
     control: bool = False,
+    notice: Notice | None = None,
 ) -> Parts:
     """The parts of a service that has ``runner`` as model ``fake`` version 3 of tenant ``acme``."""
 
     async def reload() -> LoadedModel:
         return loaded(runner)
 
-    plane = DataPlane(BundleCatalog(loaded(runner), reload=reload), Gate(), control=control)
+    plane = DataPlane(BundleCatalog(loaded(runner, notice=notice), reload=reload), Gate(), control=control)
     bounds = limits or EdgeLimits()
     return Parts(
         plane=plane,
@@ -86,6 +93,7 @@ def parts(
         access_log=AccessLog(clock=clock or SystemClock(), stream=log or io.BytesIO()),
         limits=bounds,
         regions=regions,
+        coordination=Coordination(turns=Alone()),
         metrics_open=metrics_open,
     )
 

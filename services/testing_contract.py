@@ -12,6 +12,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
 from typing import ClassVar
 
 import numpy as np
@@ -19,6 +20,7 @@ import pytest
 import pytest_asyncio
 
 from core.clock import SystemClock
+from core.deprecation import Notice
 from core.errors import ErrorCode
 from core.tensors import Array, DType, dtype_from_oip
 from runners.interface import StopSignal
@@ -86,6 +88,15 @@ class EdgeContract(ABC):
                 "y": (2 * np.array(ROWS) + 1).tolist()
             }
             assert (answer.version, answer.digest) == (VERSION, DIGEST)
+
+    async def test_a_deprecated_version_says_so(self) -> None:
+        """Since when, and when it may end; of a version that is not deprecated nothing is said."""
+        notice = Notice(since=datetime(2026, 1, 1, tzinfo=UTC), sunset=datetime(2026, 7, 1, tzinfo=UTC))
+        for told in (None, notice):
+            async with self.connect(parts(FakeRunner(width=2), notice=told)) as client:
+                answer = await client.ask(Question())
+            says = () if told is None or "deprecation" in self.left_out else told.metadata
+            assert (answer.code, dict(answer.told)) == (OK, dict(says))
 
     async def test_chosen_outputs(self, asker: Client) -> None:
         """Only what was asked for comes back."""

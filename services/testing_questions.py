@@ -66,6 +66,7 @@ class Answer:
     version: str = ""
     digest: str = ""
     request_id: str = ""
+    told: Mapping[str, str] = field(default_factory=dict)  # what is said of a deprecated version
 
 
 class Client(Protocol):

@@ -2,35 +2,37 @@
 """Signing keys and trust policies as files.
 
     <root>/private/<tenant>/signing.key   0600 in 0700 folders: PKCS #8 PEM, Ed25519, not encrypted
+    <root>/private/<tenant>/p256.key      the same, on P-256, once somebody asks for a co-signature
     <root>/trust/<tenant>.json            0644: the tenant's public trust policy
 
-The key is made at first use and appears in one step that never replaces a key, so processes that race agree on one. A key or
-folder that others may read is refused, never repaired: who read it is unknown. To rotate a key, move ``signing.key`` away;
-the old key stays trusted until it is revoked. Policies are changed under a lock and keep every revocation.
+Keys are made at first use and appear in one step that never replaces a key, so processes that race agree on one. A key or
+folder that others may read is refused, never repaired: who read it is unknown. Rotation writes the policy first and the key
+then: killed in between, the old key signs on. Policies are changed under a lock and keep every revocation.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from artifacts.digest import PREFIX, parse_digest
 from artifacts.durable import sync_folder, write_atomically
+from artifacts.keys.changes import check_may_sign, revoked, rotated, with_key
+from artifacts.keys.keyfile import State, private_folder, read_key_file, state_of
 from artifacts.signing.ed25519 import Ed25519Signer
-from artifacts.signing.policy import MAX_POLICY_BYTES, TrustedKey, TrustPolicy, malformed_policy
-from core.errors import ErrorCode, InitError, SignatureError
+from artifacts.signing.p256 import EcdsaP256Signer
+from artifacts.signing.policy import MAX_POLICY_BYTES, TrustPolicy, malformed_policy
+from core.clock import Clock, SystemClock
+from core.errors import ErrorCode, SignatureError
 from core.refs import parse_name
 
 KEY_NAME: Final = "signing.key"
-MAX_KEY_BYTES: Final = 16 * 1024
-_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+CO_KEY_NAME: Final = "p256.key"
 
 
 class FileTrust:
@@ -40,13 +42,17 @@ class FileTrust:
         self._folder = folder
         self._cached: dict[str, tuple[tuple[int, ...], TrustPolicy]] = {}
 
+    def has(self, tenant: str) -> bool:
+        """Whether there is a policy of the tenant, readable or not."""
+        return self._path(tenant).exists()
+
     def policy(self, tenant: str) -> TrustPolicy:
         """The tenant's trust policy as it is now.
 
         Raises:
             SignatureError: ``SIGN_003`` if there is none, it cannot be read or it is another tenant's.
         """
-        path = self._folder / f"{parse_name(tenant, what='tenant')}.json"
+        path = self._path(tenant)
         try:
             with path.open("rb") as file:
                 state = os.fstat(file.fileno())
@@ -62,31 +68,49 @@ class FileTrust:
         self._cached[tenant] = (version, policy)
         return policy
 
+    def _path(self, tenant: str) -> Path:
+        return self._folder / f"{parse_name(tenant, what='tenant')}.json"
+
 
 class FileKeyProvider:
-    """Keeps one Ed25519 key per tenant below one folder."""
+    """Keeps the keys of every tenant below one folder.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        root: The folder.
+        clock: For the times in policies; None: the machine's.
+    """
+
+    def __init__(self, root: Path, clock: Clock | None = None) -> None:
         self._private = root / "private"
         self._public = root / "trust"
         self._trust = FileTrust(self._public)
-        self._signers: dict[str, Ed25519Signer] = {}
+        self._clock = clock or SystemClock()
+        self._signers: dict[str, tuple[State, Ed25519Signer]] = {}
         self._threads = threading.Lock()
 
     def signer(self, tenant: str) -> Ed25519Signer:
         """The tenant's signer; its key is made at the first call.
 
         Raises:
-            InitError: ``INIT_001`` if the key is damaged, readable by others or revoked.
+            InitError: ``INIT_001`` if the key is damaged or readable by others.
+            Conflict: ``STATE_001`` if it is revoked.
+            SignatureError: ``SIGN_003`` if the policy cannot be read.
         """
         signer = self._own_key(tenant)
-        if signer.key_id in self._trust.policy(tenant).revoked_keys:
-            raise InitError(
-                ErrorCode.INIT_FAILED,
-                f"The signing key {signer.key_id} of tenant {tenant!r} is revoked. Move its {KEY_NAME} away and restart; "
-                "a new key is then made.",
-            )
+        check_may_sign(self._trust.policy(tenant), signer)
         return signer
+
+    def co_signer(self, tenant: str) -> EcdsaP256Signer:
+        """The tenant's P-256 signer; its key is made at the first call.
+
+        Raises:
+            InitError: ``INIT_001`` if the key is damaged or readable by others.
+        """
+        self._own_key(tenant)
+        path = self._private / tenant / CO_KEY_NAME
+        if not path.exists():
+            write_atomically(path, EcdsaP256Signer.generate().to_pem(), mode=0o600, replace=False)
+        return EcdsaP256Signer.from_pem(read_key_file(path))
 
     def policy(self, tenant: str) -> TrustPolicy:
         """The tenant's trust policy as it is now; it always lists the tenant's own key.
@@ -98,6 +122,22 @@ class FileKeyProvider:
         self._own_key(tenant)
         return self._trust.policy(tenant)
 
+    def rotate(self, tenant: str, *, not_after: datetime | None) -> Ed25519Signer:
+        """Makes a new signing key and destroys the one before, whose signatures count until ``not_after``.
+
+        Raises:
+            InitError: ``INIT_001`` if the tenant's key is damaged or readable by others.
+            SignatureError: ``SIGN_003`` if the policy cannot be read.
+        """
+        self._own_key(tenant)
+        with self._locked(tenant):
+            path, new = self._private / tenant / KEY_NAME, Ed25519Signer.generate()
+            old = Ed25519Signer.from_pem(read_key_file(path))
+            policy, now = self._trust.policy(tenant), self._clock.now()
+            self._write(policy, rotated(policy, old=old.key_id, new=new, not_after=not_after, now=now))
+            write_atomically(path, new.to_pem(), mode=0o600, replace=True)
+        return self._own_key(tenant)
+
     def revoke(self, tenant: str, *, keys: frozenset[str] = frozenset(), digests: frozenset[str] = frozenset()) -> None:
         """Adds key ids and digests to the tenant's revocation lists.
 
@@ -105,47 +145,41 @@ class FileKeyProvider:
             InvalidRequest: ``VALID_002`` if an id or digest is malformed.
             SignatureError: ``SIGN_003`` if the policy cannot be read.
         """
-        for name in (*digests, *(PREFIX + key for key in keys)):
-            parse_digest(name)
         self._own_key(tenant)
         with self._locked(tenant):
             old = self._trust.policy(tenant)
-            self._write(
-                replace(old, revoked_keys=old.revoked_keys | keys, revoked_digests=old.revoked_digests | digests)
-            )
+            self._write(old, revoked(old, keys=keys, digests=digests, now=self._clock.now()))
 
     def _own_key(self, tenant: str) -> Ed25519Signer:
-        parse_name(tenant, what="tenant")
+        """The tenant's key as it is now: another process may have rotated it."""
+        path = self._private / parse_name(tenant, what="tenant") / KEY_NAME
         with self._threads:
-            signer = self._signers.get(tenant)
-            if signer is None:
-                signer = self._signers[tenant] = self._load_or_make(tenant)
+            known, state = self._signers.get(tenant), state_of(path)
+            if known is not None and known[0] == state:
+                return known[1]
+            signer = self._load_or_make(tenant, path)
+            self._signers[tenant] = (state_of(path) or (), signer)
             return signer
 
-    def _load_or_make(self, tenant: str) -> Ed25519Signer:
+    def _load_or_make(self, tenant: str, path: Path) -> Ed25519Signer:
         for folder in (self._private, self._private / tenant):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _refuse_shared(folder, folder.lstat().st_mode)
+            private_folder(folder)
         self._public.mkdir(mode=0o755, exist_ok=True)
-        path = self._private / tenant / KEY_NAME
         if not path.exists() and write_atomically(path, Ed25519Signer.generate().to_pem(), mode=0o600, replace=False):
             sync_folder(self._private)
-        signer = _read_key(path)
         with self._locked(tenant):
-            self._trust_own(tenant, signer)
+            signer = Ed25519Signer.from_pem(read_key_file(path))
+            known = (self._public / f"{tenant}.json").exists()
+            policy = self._trust.policy(tenant) if known else TrustPolicy(tenant=tenant)
+            self._write(policy, with_key(policy, signer, self._clock.now()))
         return signer
 
-    def _trust_own(self, tenant: str, signer: Ed25519Signer) -> None:
-        known = (self._public / f"{tenant}.json").exists()
-        old = self._trust.policy(tenant) if known else TrustPolicy(tenant=tenant)
-        if all(key.key_id != signer.key_id for key in old.keys):
-            own = TrustedKey(key_id=signer.key_id, public_key=signer.public_key.decode())
-            self._write(replace(old, keys=(*old.keys, own)))
-
-    def _write(self, policy: TrustPolicy) -> None:
-        data = policy.to_bytes()
+    def _write(self, old: TrustPolicy, new: TrustPolicy) -> None:
+        if new is old:
+            return
+        data = new.to_bytes()
         TrustPolicy.from_bytes(data)  # a policy nobody could read again must not replace one that works
-        write_atomically(self._public / f"{policy.tenant}.json", data, mode=0o644, replace=True)
+        write_atomically(self._public / f"{new.tenant}.json", data, mode=0o644, replace=True)
 
     @contextmanager
     def _locked(self, tenant: str) -> Iterator[None]:
@@ -158,35 +192,6 @@ class FileKeyProvider:
             yield
         finally:
             os.close(descriptor)
-
-
-def _read_key(path: Path) -> Ed25519Signer:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise _unusable(path, error.strerror or "it cannot be opened") from error
-    with os.fdopen(descriptor, "rb") as file:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            raise _unusable(path, "it is not a plain file")
-        _refuse_shared(path, mode)
-        return Ed25519Signer.from_pem(file.read(MAX_KEY_BYTES))
-
-
-def _refuse_shared(path: Path, mode: int) -> None:
-    if mode & _OTHERS or stat.S_ISLNK(mode):
-        wanted = "0700" if stat.S_ISDIR(mode) else "0600"
-        raise _unusable(
-            path, f"its mode is {stat.S_IMODE(mode):04o}; expected {wanted}, so that only its owner reads it"
-        )
-
-
-def _unusable(path: Path, reason: str) -> InitError:
-    return InitError(
-        ErrorCode.INIT_FAILED,
-        f"The signing key file {path.name!r} cannot be used: {reason}. Repair it, or move it away to get a new key.",
-        log_context={"path": str(path)},
-    )
 
 
 def _no_policy(tenant: str, path: Path, error: OSError) -> SignatureError:

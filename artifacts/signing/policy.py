@@ -2,13 +2,17 @@
 """Whom a tenant trusts, what it has revoked, and what a caller asked for. Public values: no secret is in them.
 
 A policy is JSON a person may edit: unknown fields are refused, key ids must be those of their keys, layout is free.
+
+Version 2 of the format adds ``serial``, which grows with every change, and ``issued_at``. Who has seen a policy of a tenant
+goes back to none with a smaller serial (:mod:`artifacts.signing.standing`), and takes no time before ``issued_at`` for the
+present. A policy without a serial is written in version 1, which every reader knows.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 import rfc8785
@@ -21,7 +25,6 @@ from core.errors import ErrorCode, FuroshikiError, InvalidRequest, SignatureErro
 from core.refs import parse_name
 
 MAX_POLICY_BYTES: Final = 1024 * 1024
-SCHEMA_VERSION: Final = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +64,26 @@ class TrustPolicy:
     keys: tuple[TrustedKey, ...] = ()
     revoked_keys: frozenset[str] = frozenset()
     revoked_digests: frozenset[Digest] = frozenset()  # of manifests, of their parents or of single files
+    serial: int = 0  # of the changes made to it; 0: nobody counts them
+    issued_at: datetime | None = None  # when the last one was made; None: nobody wrote it down
+
+    def changed(self, now: datetime, **changes: Any) -> TrustPolicy:
+        """The next policy, with ``changes``; it is never issued before this one, whatever the clock says."""
+        issued = now if self.issued_at is None else max(now, self.issued_at)
+        return replace(self, serial=self.serial + 1, issued_at=issued, **changes)
+
+    def present(self, now: datetime) -> datetime:
+        """The time to judge validity at: a clock that was set back behind the policy's own time is not believed."""
+        return now if self.issued_at is None else max(now, self.issued_at)
 
     def to_bytes(self) -> bytes:
         """The policy as canonical JSON."""
+        counted = {"serial": self.serial, "issued_at": _time(self.issued_at)}
+        versioned = self.serial > 0 or self.issued_at is not None
         return rfc8785.dumps(
             {
-                "schema_version": SCHEMA_VERSION,
+                "schema_version": 2 if versioned else 1,
+                **(counted if versioned else {}),
                 "tenant": self.tenant,
                 "keys": [
                     {
@@ -93,6 +110,9 @@ class TrustPolicy:
             raise malformed_policy(f"it has {len(data)} bytes; the limit is {MAX_POLICY_BYTES}")
         try:
             document = _DECODER.decode(data)
+            issued_at = document.issued_at
+            if document.schema_version == 1 and (document.serial or issued_at is not None):
+                raise malformed_policy("'serial' and 'issued_at' belong to version 2 of the format")
             keys = tuple(TrustedKey(**msgspec.structs.asdict(key)) for key in document.keys)
             tenant = parse_name(document.tenant, what="tenant")
         except (ValueError, RecursionError) as error:
@@ -104,6 +124,8 @@ class TrustPolicy:
             keys=keys,
             revoked_keys=frozenset(document.revoked_keys),
             revoked_digests=frozenset(document.revoked_digests),
+            serial=document.serial,
+            issued_at=issued_at,
         )
 
 
@@ -143,7 +165,9 @@ class _KeyJson(_Strict, frozen=True, kw_only=True):
 
 
 class _PolicyJson(_Strict, frozen=True, kw_only=True):
-    schema_version: Literal[1]
+    schema_version: Literal[1, 2]
+    serial: Annotated[int, msgspec.Meta(ge=0, lt=2**53)] = 0
+    issued_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     tenant: str
     keys: tuple[_KeyJson, ...]
     revoked_keys: tuple[Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")], ...]

@@ -17,8 +17,8 @@ What it returns are the very bytes that were hashed, so whatever happens to the 
 write to the source between the check and the use.
 
 It does not prove freshness: an older bundle of the same version number, validly signed and not revoked, is accepted. Key
-validity is judged by the verifier's clock, not by ``created_at``, which the signer chose. Everything compared here is public,
-so no comparison needs constant time.
+validity is judged by the verifier's clock (by the policy's time, if that is later), not by ``created_at``, which the signer
+chose. Everything compared here is public, so no comparison needs constant time.
 """
 
 from __future__ import annotations
@@ -129,14 +129,14 @@ class BundleVerifier:
         manifest = Manifest.from_bytes(manifest_bytes)
         check_statement(envelope.payload, manifest)
         self._check_not_revoked(manifest, digest_bytes(manifest_bytes))
-        if manifest.expires_at is not None and self._clock.now() >= manifest.expires_at:
+        if manifest.expires_at is not None and self._now() >= manifest.expires_at:
             raise _outside_validity(f"Manifest of {manifest.ref}", "expired at", manifest.expires_at)
         _check_subject(manifest, subject, self._policy.tenant)
         return manifest, envelope.key_id
 
     def _check_signature(self, envelope: Envelope) -> None:
         if envelope.key_id in self._policy.revoked_keys:
-            raise _revoked("key", envelope.key_id)
+            raise revoked_error("key", envelope.key_id)
         found = self._keys.get(envelope.key_id)
         if found is None:
             raise SignatureError(
@@ -146,7 +146,9 @@ class BundleVerifier:
                 details={"key_id": envelope.key_id[:80]},
             )
         trusted, key = found
-        self._check_validity(trusted)
+        error = validity_error(trusted, self._now())
+        if error is not None:
+            raise error
         if envelope.hint != key.hint:
             raise invalid_signature("verificationMaterial.publicKey.hint", envelope.hint, key.hint)
         if not key.verifies(envelope.signature, envelope.message):
@@ -154,12 +156,8 @@ class BundleVerifier:
                 "dsseEnvelope.signatures[0].sig", "not made by that key over this payload", "its own"
             )
 
-    def _check_validity(self, key: TrustedKey) -> None:
-        now = self._clock.now()
-        if key.not_before is not None and now < key.not_before:
-            raise _outside_validity(f"Key {key.key_id}", "is not valid before", key.not_before)
-        if key.not_after is not None and now >= key.not_after:
-            raise _outside_validity(f"Key {key.key_id}", "expired at", key.not_after)
+    def _now(self) -> datetime:
+        return self._policy.present(self._clock.now())
 
     def _check_not_revoked(self, manifest: Manifest, digest: Digest) -> None:
         digests = {"manifest": digest} | {f"file {entry.path!r}": entry.digest for entry in manifest.files}
@@ -167,7 +165,7 @@ class BundleVerifier:
             digests["parent"] = manifest.parent
         for what, found in digests.items():
             if found in self._policy.revoked_digests:
-                raise _revoked(what, found)
+                raise revoked_error(what, found)
 
 
 def _check_subject(manifest: Manifest, subject: Subject, policy_tenant: str) -> None:
@@ -199,7 +197,17 @@ def _missing_signature(error: SignatureError) -> SignatureError:
     )
 
 
-def _revoked(what: str, name: str) -> SignatureError:
+def validity_error(key: TrustedKey, now: datetime) -> SignatureError | None:
+    """Why a key's signatures do not count at ``now``: ``SIGN_008``. None if they do."""
+    if key.not_before is not None and now < key.not_before:
+        return _outside_validity(f"Key {key.key_id}", "is not valid before", key.not_before)
+    if key.not_after is not None and now >= key.not_after:
+        return _outside_validity(f"Key {key.key_id}", "expired at", key.not_after)
+    return None
+
+
+def revoked_error(what: str, name: str) -> SignatureError:
+    """The error for something that was revoked: ``SIGN_009``."""
     return SignatureError(
         ErrorCode.REVOKED,
         f"The {what} {name} is revoked. Do not use the bundle.",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bytes on their way into a store, counted and hashed as they pass.
+"""Bytes on their way into a store, counted and, where they are a whole blob, hashed as they pass.
 
 The iteration ends normally only if exactly the declared bytes arrived. Otherwise it raises, which makes the write that
 consumes it fail before anything becomes visible.
@@ -7,21 +7,39 @@ consumes it fail before anything becomes visible.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 from artifacts.digest import Digest, StreamingDigest
 from core.errors import ErrorCode, InvalidRequest, SignatureError
 
 
 class CheckedChunks:
-    """Passes ``chunks`` on; raises instead of ending if size or digest are not the declared ones."""
+    """Passes ``chunks`` on; raises instead of ending if size or digest are not the declared ones.
 
-    def __init__(self, chunks: AsyncIterator[bytes], *, digest: Digest, size: int) -> None:
+    Args:
+        chunks: The bytes.
+        digest: What they must hash to; None: they are a part, and nothing is hashed.
+        size: How many there must be.
+    """
+
+    def __init__(self, chunks: AsyncIterator[bytes], *, digest: Digest | None, size: int) -> None:
         self._chunks = chunks
         self._digest = digest
+        self._left = size
         self._size = size
         self._seen = StreamingDigest()
         self.failure: BaseException | None = None  # what ended the iteration early: the source's own error, or ours
+
+    @contextmanager
+    def own_failure(self) -> Iterator[None]:
+        """Around the write that consumes this: what ended the iteration comes through, whatever the write made of it."""
+        try:
+            yield
+        except Exception:
+            if self.failure is not None:
+                raise self.failure from None
+            raise
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -41,20 +59,27 @@ class CheckedChunks:
         except StopAsyncIteration:
             self._check_complete()
             raise
-        self._seen.update(chunk)
-        if self._seen.size > self._size:
+        self._left -= len(chunk)
+        if self._left < 0:
             raise _wrong_length(f"more than {self._size}", self._size)
+        if self._digest is not None:
+            self._seen.update(chunk)
         return chunk
 
     def _check_complete(self) -> None:
-        if self._seen.size != self._size:
-            raise _wrong_length(str(self._seen.size), self._size)
-        if self._seen.value != self._digest:
+        if self._left:
+            raise _wrong_length(str(self._size - self._left), self._size)
+        if self._digest is not None and self._seen.value != self._digest:
             raise SignatureError(
                 ErrorCode.DIGEST_MISMATCH,
                 f"The bytes hash to {self._seen.value}; expected {self._digest}. Send them again.",
                 details={"got": self._seen.value, "expected": self._digest},
             )
+
+
+def counted(chunks: AsyncIterator[bytes], size: int) -> CheckedChunks:
+    """Passes ``chunks`` on; raises instead of ending if there are not ``size`` bytes."""
+    return CheckedChunks(chunks, digest=None, size=size)
 
 
 def _wrong_length(got: str, expected: int) -> InvalidRequest:

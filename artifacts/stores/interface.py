@@ -8,6 +8,8 @@ somebody else has a file. A blob is visible only when it is complete and its dig
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from artifacts.digest import Digest
@@ -61,4 +63,33 @@ class BlobStore(Protocol):
 
     async def delete(self, tenant: str, digest: Digest) -> None:
         """Removes the blob; does nothing if there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredBlob:
+    """A blob as a listing shows it."""
+
+    digest: Digest
+    size: int  # bytes in the store; more than the blob's own where it is encrypted
+    modified_at: datetime
+
+
+class ManagedStore(BlobStore, Protocol):
+    """A blob store whose content can be listed and tidied up."""
+
+    def blobs(self, tenant: str) -> AsyncIterator[StoredBlob]:
+        """Every visible blob of a tenant, in no order; one that comes or goes meanwhile may or may not be among them."""
+        ...
+
+    async def tenants(self) -> list[str]:
+        """The tenants that have anything in the store."""
+        ...
+
+    async def sweep_staging(self, older_than: timedelta) -> int:
+        """Removes what unfinished puts left behind; returns how many.
+
+        Args:
+            older_than: The age from which nobody can still be writing: more than the longest upload.
+        """
         ...

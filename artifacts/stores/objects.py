@@ -1,138 +1,99 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Blobs on obstore: a local folder, memory and, unchanged, S3, GCS or Azure.
+"""Blobs as plain objects: in a local folder, in memory, in S3.
 
     tenants/<tenant>/blobs/sha256/<aa>/<64 hex>    <aa>: the first two digits, so that no folder grows too long
     staging/<uuid>                                 unfinished writes of a local folder
 
 Bytes are hashed on the way in, before the last step makes them visible, and on the way out. A blob of the wrong length (a
-disk that lost its tail) is written again by the next put; any other damage is reported by ``read`` and ``stream``.
+disk that lost its tail) is written again by the next put; any other damage is reported by ``read`` and ``stream``. Two puts
+of the same blob at once write the same bytes, so it does not matter whose become visible last.
 """
 
 from __future__ import annotations
 
-import errno
-import re
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from datetime import timedelta
-from io import BytesIO
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
-import obstore
-from obstore.exceptions import BaseError
-from obstore.store import LocalStore, MemoryStore, ObjectStore
-
-from artifacts.digest import Digest, StreamingDigest, hex_of, parse_digest
+from artifacts.digest import PREFIX, Digest, StreamingDigest, hex_of, parse_digest
 from artifacts.stores.arrival import CheckedChunks
-from artifacts.stores.publishing import DirectPublisher, FolderPublisher, Publisher
+from artifacts.stores.bucket import Bucket
+from artifacts.stores.failures import corrupt, not_found
+from artifacts.stores.interface import StoredBlob
+from artifacts.stores.reading import check_limit, check_start, gather
 from core.clock import Clock, SystemClock
-from core.errors import ErrorCode, InvalidRequest, NotFound, StoreError, Unavailable
 from core.refs import parse_name
-
-STREAM_BYTES: Final = 1024 * 1024  # of one piece of a stream
-FULL_RETRY_SECONDS: Final = 60.0
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_OS_ERROR: Final = re.compile(r"\(os error (\d+)\)")
 
 
 class ObjectBlobStore:
-    """A :class:`~artifacts.stores.interface.BlobStore` on any obstore store."""
+    """A :class:`~artifacts.stores.interface.ManagedStore` of plain objects."""
 
-    def __init__(self, store: ObjectStore, *, publisher: Publisher | None = None, clock: Clock | None = None) -> None:
-        self._store = store
-        self._publisher = publisher or DirectPublisher(store)
+    def __init__(self, bucket: Bucket, *, clock: Clock | None = None) -> None:
+        self._bucket = bucket
         self._clock = clock or SystemClock()
 
     @classmethod
     def local(cls, path: Path, *, clock: Clock | None = None) -> Self:
         """A store in a folder, made with mode 0700 if it is not there."""
-        root = path.absolute()
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        store = LocalStore(root)
-        return cls(store, publisher=FolderPublisher(store, root), clock=clock)
+        return cls(Bucket.local(path), clock=clock)
 
     @classmethod
     def memory(cls) -> Self:
         """A store that ends with the process."""
-        return cls(MemoryStore())
+        return cls(Bucket.memory())
 
     async def put(self, tenant: str, chunks: AsyncIterator[bytes], *, digest: Digest, size: int) -> None:
         """See :meth:`artifacts.stores.interface.BlobStore.put`."""
         if await self.size(tenant, digest) == size:
             return
         arriving = CheckedChunks(chunks, digest=digest, size=size)
-        try:
-            with _translated(digest):
-                await self._publisher.publish(_key(tenant, digest), arriving)
-        except Exception:
-            if arriving.failure is not None:
-                raise arriving.failure from None
-            raise
+        with arriving.own_failure():
+            await self._bucket.publish(_key(tenant, digest), arriving, name=digest)
 
     async def read(self, tenant: str, digest: Digest, *, limit: int) -> bytes:
         """See :meth:`artifacts.stores.interface.BlobStore.read`."""
-        whole = BytesIO()
-        with _translated(digest):
-            found = await obstore.get_async(self._store, _key(tenant, digest))
-            if found.meta["size"] > limit:
-                raise InvalidRequest(
-                    ErrorCode.TOO_LARGE,
-                    f"Blob {digest} has {found.meta['size']} bytes; the limit is {limit}.",
-                    details={"digest": digest, "size": found.meta["size"], "limit": limit},
-                )
-            async for piece in _verified(found.stream(min_chunk_size=STREAM_BYTES), digest):
-                whole.write(piece)
-        return whole.getvalue()
+        check_limit(await self.size(tenant, digest), limit, digest)
+        return await gather(self.stream(tenant, digest))
 
     async def stream(self, tenant: str, digest: Digest, *, start: int = 0) -> AsyncIterator[bytes]:
         """See :meth:`artifacts.stores.interface.BlobStore.stream`."""
-        key, size = _key(tenant, digest), await self.size(tenant, digest)
-        if size is None:
-            raise _not_found(digest)
-        if not 0 <= start <= size:
-            raise InvalidRequest(
-                ErrorCode.INVALID_FIELD,
-                f"Start {start} lies outside blob {digest} of {size} bytes.",
-                details={"field": "start", "size": size},
-            )
-        if start == size != 0:
-            return
-        with _translated(digest):
-            if start == 0:
-                found = await obstore.get_async(self._store, key)
-                pieces = _verified(found.stream(min_chunk_size=STREAM_BYTES), digest)
-            else:
-                found = await obstore.get_async(self._store, key, options={"range": {"offset": start}})
-                pieces = found.stream(min_chunk_size=STREAM_BYTES)
-            async for piece in pieces:
-                yield piece
+        key = _key(tenant, digest)
+        if start == 0:
+            pieces = _verified(self._bucket.stream(key, name=digest), digest)
+        else:
+            size = await self.size(tenant, digest)
+            if size is None:
+                raise not_found(digest)
+            check_start(start, size, digest)
+            if start == size:
+                return
+            pieces = self._bucket.stream(key, start=start, name=digest)
+        async for piece in pieces:
+            yield piece
 
     async def size(self, tenant: str, digest: Digest) -> int | None:
         """See :meth:`artifacts.stores.interface.BlobStore.size`."""
-        key = _key(tenant, digest)
-        try:
-            with _translated(digest):
-                return (await obstore.head_async(self._store, key))["size"]
-        except NotFound:
-            return None
+        return await self._bucket.size(_key(tenant, digest), name=digest)
 
     async def delete(self, tenant: str, digest: Digest) -> None:
         """See :meth:`artifacts.stores.interface.BlobStore.delete`."""
-        key = _key(tenant, digest)
-        try:
-            with _translated(digest):
-                await obstore.delete_async(self._store, key)
-        except NotFound:
-            return
+        await self._bucket.delete(_key(tenant, digest), name=digest)
+
+    async def blobs(self, tenant: str) -> AsyncIterator[StoredBlob]:
+        """See :meth:`artifacts.stores.interface.ManagedStore.blobs`."""
+        async for found in self._bucket.listing(f"tenants/{parse_name(tenant, what='tenant')}/blobs/sha256"):
+            yield StoredBlob(
+                digest=PREFIX + found.key.rsplit("/", 1)[-1], size=found.size, modified_at=found.modified_at
+            )
+
+    async def tenants(self) -> list[str]:
+        """See :meth:`artifacts.stores.interface.ManagedStore.tenants`."""
+        return await self._bucket.folders("tenants")
 
     async def sweep_staging(self, older_than: timedelta) -> int:
-        """Removes what unfinished puts left behind; returns how many files.
-
-        Args:
-            older_than: The age from which nobody can still be writing: more than the longest upload.
-        """
-        return await self._publisher.sweep(self._clock.now() - older_than)
+        """See :meth:`artifacts.stores.interface.ManagedStore.sweep_staging`."""
+        return await self._bucket.sweep(self._clock.now() - older_than)
 
 
 def _key(tenant: str, digest: Digest) -> str:
@@ -150,38 +111,6 @@ async def _verified(pieces: AsyncIterator[bytes], digest: Digest) -> AsyncIterat
             yield held
         held = piece
     if seen.value != digest:
-        raise StoreError(
-            ErrorCode.BLOB_CORRUPT,
-            f"Blob {digest} is damaged: its {seen.size} bytes hash to {seen.value}. Delete it and upload it again.",
-            details={"digest": digest, "got": seen.value},
-        )
+        raise corrupt(digest, f"its {seen.size} bytes hash to {seen.value}", got=seen.value)
     if held:
         yield held
-
-
-@contextmanager
-def _translated(digest: Digest) -> Iterator[None]:
-    """Turns what obstore and the system raise into our errors; ours pass."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise _not_found(digest) from None
-    except (BaseError, OSError) as error:
-        numbers = {int(found) for found in _OS_ERROR.findall(str(error))} | {getattr(error, "errno", None)}
-        if numbers & _FULL:
-            raise Unavailable(
-                ErrorCode.STORE_FULL,
-                f"The blob store has no room for {digest}. Free space, then try again.",
-                details={"digest": digest},
-                log_context={"cause": str(error)},
-                retry_after=FULL_RETRY_SECONDS,
-            ) from error
-        raise Unavailable(
-            ErrorCode.STORE_UNAVAILABLE,
-            "The blob store cannot be reached. Try again later.",
-            log_context={"cause": str(error), "digest": digest},
-        ) from error
-
-
-def _not_found(digest: Digest) -> NotFound:
-    return NotFound(ErrorCode.BLOB_NOT_FOUND, f"There is no blob {digest}.", details={"digest": digest})

@@ -1,38 +1,57 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How bytes become visible under their name in one step.
+"""How bytes become visible under their name in one step, and how small objects change hands without a race.
 
-Object stores and the memory store do it themselves: a put is atomic, an unfinished one is invisible. On a local folder,
-what obstore 0.12 does is not enough: it writes ``<name>#1`` and renames that, which is atomic, but it never calls fsync, so
-after a power cut a name can stand for an empty file; and what a killed process leaves behind is hidden from its listing.
-Therefore :class:`FolderPublisher` lets obstore write below ``staging/``, flushes the file, renames it itself (``rename(2)``)
-and flushes the folders. After kill -9 at any moment the final name is absent or complete; ``sweep`` removes the remains.
+Object stores and the memory store do it themselves: a put is atomic, an unfinished one is invisible, and a put may carry a
+condition. A folder needs more: :mod:`artifacts.stores.folder`.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import uuid
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Final, Protocol
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
 
 import obstore
-from obstore.store import LocalStore, ObjectStore
+from obstore.exceptions import AlreadyExistsError, PreconditionError
+from obstore.store import ObjectStore
 
-from artifacts.durable import sync_file, sync_folder
 
-STAGING: Final = "staging"
-PART_BYTES: Final = 5 * 1024 * 1024  # the least that S3 takes
-PARTS_IN_FLIGHT: Final = 2  # bounds the memory of one put to about this many parts
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """How a large put is cut. One put holds at most about ``bytes * (in_flight + 1)`` in memory."""
+
+    bytes: int = 8 * 1024 * 1024  # of one part; S3 takes 5 MiB to 5 GiB, and 10,000 parts
+    in_flight: int = 4
 
 
 class Publisher(Protocol):
-    """Writes an object so that its name appears only when ``chunks`` ended without an error."""
+    """Writes objects so that a name appears only when its bytes are complete."""
 
-    async def publish(self, key: str, chunks: AsyncIterator[bytes]) -> None:
-        """Writes ``chunks`` under ``key``."""
+    async def publish(self, key: str, chunks: AsyncIterator[bytes], *, durable: bool) -> None:
+        """Writes ``chunks`` under ``key``; if they end with an error, nothing becomes visible.
+
+        Args:
+            key: The name.
+            chunks: The bytes.
+            durable: Whether it must survive a power cut. Otherwise it survives a killed process only, and costs less.
+        """
+        ...
+
+    async def create(self, key: str, data: bytes) -> bool:
+        """Writes a small object unless the name is taken; says whether it did. Of several who try, one succeeds."""
+        ...
+
+    async def replace(self, key: str, data: bytes, *, expected: str) -> bool:
+        """Writes a small object over the one whose entity tag is ``expected``; False, and no change, if it is another one."""
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Removes an object.
+
+        Raises:
+            FileNotFoundError: On some stores, if there is none.
+        """
         ...
 
     async def sweep(self, before: datetime) -> int:
@@ -40,63 +59,55 @@ class Publisher(Protocol):
         ...
 
 
-class DirectPublisher:
-    """For stores whose put is atomic. Unfinished multipart uploads are left to the bucket's lifecycle rule."""
-
-    def __init__(self, store: ObjectStore) -> None:
-        self._store = store
-
-    async def publish(self, key: str, chunks: AsyncIterator[bytes]) -> None:
-        """Writes ``chunks`` under ``key`` in one atomic put."""
-        await _put(self._store, key, chunks)
-
-    async def sweep(self, before: datetime) -> int:  # noqa: ARG002 - nothing is left to sweep
-        """Removes nothing: nothing is left behind."""
-        return 0
-
-
-class FolderPublisher:
-    """For a local folder: staged, flushed, renamed, flushed."""
-
-    def __init__(self, store: LocalStore, root: Path) -> None:
-        self._store = store
-        self._root = root
-
-    async def publish(self, key: str, chunks: AsyncIterator[bytes]) -> None:
-        """Writes ``chunks`` below ``staging/``, then moves them to ``key`` durably."""
-        staged = f"{STAGING}/{uuid.uuid4().hex}"
-        try:
-            await _put(self._store, staged, chunks)
-            await asyncio.to_thread(_move, self._root, self._root / staged, self._root / key)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                (self._root / staged).unlink()
+class MultipartSweeper(Protocol):
+    """Ends multipart uploads that nobody will complete."""
 
     async def sweep(self, before: datetime) -> int:
-        """Removes staged files last written before a moment."""
-        return await asyncio.to_thread(_sweep, self._root / STAGING, before)
+        """Aborts those begun before a moment; returns how many."""
+        ...
 
 
-async def _put(store: ObjectStore, key: str, chunks: AsyncIterator[bytes]) -> None:
-    await obstore.put_async(store, key, chunks, chunk_size=PART_BYTES, max_concurrency=PARTS_IN_FLIGHT)
+class DirectPublisher:
+    """For stores whose put is atomic and may carry a condition.
 
+    Args:
+        store: The store.
+        parts: How a large put is cut.
+        sweeper: Ends what killed processes left; None where a store keeps nothing of an unfinished put.
+    """
 
-def _move(root: Path, staged: Path, final: Path) -> None:
-    sync_file(staged)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    staged.replace(final)
-    for folder in (final.parent, *final.parent.parents):
-        sync_folder(folder)
-        if folder == root:
-            break
+    def __init__(self, store: ObjectStore, *, parts: Parts, sweeper: MultipartSweeper | None = None) -> None:
+        self._store = store
+        self._parts = parts
+        self._sweeper = sweeper
 
+    async def publish(self, key: str, chunks: AsyncIterator[bytes], *, durable: bool) -> None:  # noqa: ARG002
+        """Writes ``chunks`` under ``key`` in one atomic put, always durable."""
+        parts = self._parts
+        await obstore.put_async(self._store, key, chunks, chunk_size=parts.bytes, max_concurrency=parts.in_flight)
 
-def _sweep(staging: Path, before: datetime) -> int:
-    removed = 0
-    with contextlib.suppress(FileNotFoundError):
-        for path in staging.iterdir():
-            with contextlib.suppress(FileNotFoundError):
-                if datetime.fromtimestamp(path.stat().st_mtime, UTC) < before:
-                    path.unlink()
-                    removed += 1
-    return removed
+    async def create(self, key: str, data: bytes) -> bool:
+        """See :class:`Publisher`."""
+        try:
+            await obstore.put_async(self._store, key, data, mode="create", use_multipart=False)
+        except AlreadyExistsError:
+            return False
+        return True
+
+    async def replace(self, key: str, data: bytes, *, expected: str) -> bool:
+        """See :class:`Publisher`."""
+        # Ceph compares If-Match with the bare tag; S3 takes both forms.
+        tag = expected.strip('"')
+        try:
+            await obstore.put_async(self._store, key, data, mode={"e_tag": tag}, use_multipart=False)
+        except (PreconditionError, FileNotFoundError):
+            return False
+        return True
+
+    async def delete(self, key: str) -> None:
+        """See :class:`Publisher`."""
+        await obstore.delete_async(self._store, key)
+
+    async def sweep(self, before: datetime) -> int:
+        """See :class:`Publisher`."""
+        return 0 if self._sweeper is None else await self._sweeper.sweep(before)

@@ -52,9 +52,17 @@ CACHE_BYTES: Final = Gauge("furoshiki_model_cache_bytes", "Bytes of loaded model
 QUOTA_REFUSED: Final = Counter(
     "furoshiki_quota_refused", "Requests beyond a limit of their tenant.", ("tenant", "reason")
 )
+REQUEST_LOG_DROPPED: Final = Counter(
+    "furoshiki_request_log_dropped", "Entries of the request log that were not delivered."
+)
 QUOTA_SHARED: Final = Gauge(
     "furoshiki_quota_shared",
     "1 while the processes share the tenants' limits through Redis, 0 while each keeps to its share.",
+    multiprocess_mode="livemin",
+)
+REDIS_REACHABLE: Final = Gauge(
+    "furoshiki_redis_reachable",
+    "1 while Redis answers, 0 while it does not and what it coordinates works in its documented degraded mode.",
     multiprocess_mode="livemin",
 )
 REGISTRY_REQUESTS: Final = Counter(

@@ -44,6 +44,7 @@ class LocalStack:
         home: State: database, blobs, keys, builds, deployments, logs.
         registry_port: Loopback port of the registry.
         inference_port: Loopback port of the inference service; None starts none.
+        settings: More settings of all processes, as environment variables.
         inference_settings: More settings of the inference service, as environment variables.
     """
 
@@ -53,6 +54,7 @@ class LocalStack:
         *,
         registry_port: int,
         inference_port: int | None = None,
+        settings: Mapping[str, str] | None = None,
         inference_settings: Mapping[str, str] | None = None,
     ) -> None:
         self.home = home.resolve()
@@ -60,7 +62,8 @@ class LocalStack:
         self.inference_url = None if inference_port is None else f"http://127.0.0.1:{inference_port}"
         self._registry_port = registry_port
         self._inference_port = inference_port
-        self._settings = dict(inference_settings or {})
+        self._settings = dict(settings or {})
+        self._own_settings = dict(inference_settings or {})
         self._children: list[tuple[str, subprocess.Popen[bytes]]] = []
 
     @property
@@ -121,7 +124,7 @@ class LocalStack:
             "FUROSHIKI_REGISTRY__URL": self.registry_url,
             "FUROSHIKI_REGISTRY__API_KEY_FILE": str(self.home / "service.key"),
             "FUROSHIKI_TRUST__DIR": str(self.home / "keys" / "trust"),
-            **self._settings,
+            **self._own_settings,
         }
 
     def _spawn(self, name: str, command: Sequence[str], extra: Mapping[str, str]) -> None:
@@ -131,6 +134,7 @@ class LocalStack:
             "BENTOML_HOME": str(self.home / "bentoml"),
             "FUROSHIKI_HOME": str(self.home),
             "FUROSHIKI_HTTP__PORT": str(self._registry_port),
+            **self._settings,
             **extra,
         }
         with self.log(name).open("ab") as output:

@@ -10,7 +10,8 @@ there is checked in that transaction, under the lock that removals hold.
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from artifacts.keys.interface import KeyProvider
 from artifacts.manifest import Manifest
@@ -29,6 +30,7 @@ from registry_api.models.source import Source
 from registry_api.models.transfer import upload, upload_bytes
 from registry_api.tenancy.repository import lock_tenant
 from registry_api.tunings.repository import TuningRepository
+from registry_api.webhooks.outbox import emit
 
 PRODUCER: Final = "furoshiki-registry"
 
@@ -82,18 +84,24 @@ class BuildHandler:
             await lock_tenant(session, source.tenant)
             await self._check_stored(source.tenant, bento)
             await BuildRepository(session, source.tenant).finish(build_id, bento)
+            new = {"state": "succeeded", "model": source.model, "version": source.version, "digest": bento.digest}
+            await _tell(session, source.tenant, build_id, new)
 
         result = {"build": build_id, "tag": bento.tag, "digest": bento.digest, "archive_digest": bento.archive_digest}
         return Outcome(result=result, apply=apply)
 
-    async def abandon(self, job: Job, _fault: Fault) -> Apply | None:
+    async def abandon(self, job: Job, fault: Fault) -> Apply | None:
         """Removes what attempts left on this machine. The build's row needs nothing: its state is its job's."""
         await asyncio.to_thread(sweep_scratch, job, self._options.scratch)
-        return None
+
+        async def apply(session: Session) -> None:
+            await _tell(session, job.tenant, str(job.spec["build"]), {"state": "failed", "code": fault.code})
+
+        return apply
 
     async def _source(self, tenant: str, build_id: str) -> tuple[Source, bytes | None]:
         """The variant, and its newest tuning."""
-        async with self._db.read() as session:
+        async with self._db.read(tenant) as session:
             build = await BuildRepository(session, tenant).get(build_id)
             if build is None:
                 raise_no_build(build_id)
@@ -135,3 +143,15 @@ class BuildHandler:
                     ErrorCode.BLOB_CORRUPT,
                     f"Blob {digest} of the Bento was removed before the build ended. Build again.",
                 )
+
+
+async def _tell(session: Session, tenant: str, build_id: str, new: Mapping[str, Any]) -> None:
+    await emit(
+        session,
+        tenant=tenant,
+        kind="build.finished",
+        subject=f"build/{build_id}",
+        old=None,
+        new={"build": build_id, **new},
+        actor="worker",
+    )

@@ -57,7 +57,7 @@ class BuildService:
         """
         source = source_of(await self._models.resolve(tenant, model, version), variant)
         build_id = new_id()
-        async with self._db.write() as session:
+        async with self._db.write(tenant) as session:
             job = await self._jobs.enqueue(session, NewJob(tenant=tenant, kind=JobKind.BUILD, spec={"build": build_id}))
             return await BuildRepository(session, tenant).add(build_id, source, job, now=self._clock.now())
 
@@ -67,7 +67,7 @@ class BuildService:
         Raises:
             NotFound: ``BUILD_001`` if the tenant has none of that id.
         """
-        async with self._db.read() as session:
+        async with self._db.read(tenant) as session:
             build = await BuildRepository(session, tenant).get(build_id)
         if build is None:
             raise_no_build(build_id)
@@ -77,7 +77,7 @@ class BuildService:
         """Builds, newest first."""
         position = request.position(int)
         before = None if position is None else position[0]
-        async with self._db.read() as session:
+        async with self._db.read(tenant) as session:
             rows = await BuildRepository(session, tenant).page(before=before, limit=request.limit + 1)
         numbered = listing(rows, request, lambda row: (row[0],))
         return Listing(items=tuple(build for _number, build in numbered.items), next_cursor=numbered.next_cursor)

@@ -16,7 +16,10 @@ class BuildRow(Base):
     """One build; the columns from ``tag`` on are set together."""
 
     __tablename__ = "builds"
-    __table_args__ = (Index("ix_builds_tenant_number", "tenant", "number"),)
+    __table_args__ = (
+        Index("ix_builds_tenant_number", "tenant", "number"),
+        Index("ix_builds_tenant_variant_digest", "tenant", "variant_digest"),
+    )
 
     number: Mapped[int] = mapped_column(RowId, primary_key=True)  # order of creation
     id: Mapped[str] = mapped_column(String(32), unique=True)

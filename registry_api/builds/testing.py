@@ -35,7 +35,7 @@ async def register(
 ) -> Version:
     """Registers the next version of a model, making tenant and model where they are missing."""
     now = clock.now()
-    async with db.write() as session:
+    async with db.write(tenant) as session:
         await TenantRepository(session).add(Tenant(name=tenant, display_name=tenant, created_at=now))
         models = ModelRepository(session, tenant)
         await models.add(_model(tenant, model, clock))

@@ -1,26 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The declarative base and the engine.
-
-SQLite runs in WAL mode with foreign keys on, and transactions start explicitly: ``BEGIN`` for reads, ``BEGIN IMMEDIATE``
-for writes. An immediate transaction takes the write lock before its first read, so a transaction that reads and then writes
-waits at its start and can never fail halfway with SQLITE_BUSY.
-"""
+"""The declarative base, and the engine for a URL: :mod:`registry_api.db.sqlite` or :mod:`registry_api.db.postgresql`."""
 
 from __future__ import annotations
 
-import sqlite3
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Connection, MetaData, event
+from sqlalchemy import ColumnElement, MetaData, column, true
 from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import DeclarativeBase
 
 from registry_api.db.columns import UtcDateTime
+from registry_api.db.sqlite import WRITE_OPTION, create_sqlite
 
-WRITE_OPTION: Final = "furoshiki_write"
-"""Execution option of a connection whose transaction will write."""
+__all__ = ["WRITE_OPTION", "Base", "create_engine", "is_sqlite", "tenant_column"]
 
 _NAMES: Final = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -37,49 +32,38 @@ class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=_NAMES)
     type_annotation_map = {datetime: UtcDateTime()}  # noqa: RUF012 - SQLAlchemy reads a plain dict
 
+    @classmethod
+    def owned_by(cls, tenant: str) -> ColumnElement[bool]:
+        """Whether a row is the tenant's; true for tables whose rows are nobody's."""
+        table = getattr(cls, "__table__", None)
+        if table is None:  # the base itself, of which SQLAlchemy asks what the condition looks like
+            return column("tenant") == tenant
+        name = tenant_column(table.name, table.c.keys())
+        return true() if name is None else getattr(cls, name) == tenant
+
+
+def tenant_column(table: str, columns: Iterable[str]) -> str | None:
+    """The column of a table that says whose a row is; None if it has none."""
+    if table == "tenants":
+        return "name"
+    return "tenant" if "tenant" in columns else None
+
+
+def is_sqlite(url: str) -> bool:
+    """Whether the database is a file of this machine."""
+    return make_url(url).get_backend_name() == "sqlite"
+
 
 def create_engine(url: str, *, busy_seconds: float = 30.0, foreign_keys: bool = True) -> AsyncEngine:
-    """An engine for ``url``.
+    """An engine for ``url`` with the limits that suit tests and commands.
 
     Args:
         url: An SQLAlchemy URL with an async driver.
         busy_seconds: How long SQLite waits for another process's write lock.
-        foreign_keys: Off only while a migration rebuilds tables.
+        foreign_keys: Off only while a migration rebuilds tables of SQLite.
     """
-    if make_url(url).get_backend_name() != "sqlite":
-        return create_async_engine(url, pool_pre_ping=True)
-    engine = create_async_engine(url, connect_args={"timeout": busy_seconds})
-    _prepare_sqlite(engine, foreign_keys=foreign_keys)
-    return engine
+    if is_sqlite(url):
+        return create_sqlite(url, busy_seconds=busy_seconds, foreign_keys=foreign_keys)
+    from registry_api.db.postgresql import PostgresOptions, create_postgresql  # asyncpg is not needed beside SQLite
 
-
-def _prepare_sqlite(engine: AsyncEngine, *, foreign_keys: bool) -> None:
-    def connect(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # the driver starts no transaction by itself; "begin" below does
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute("PRAGMA synchronous = FULL")  # a committed promotion survives power loss too
-        cursor.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
-        cursor.close()
-
-    def begin(connection: Connection) -> None:
-        write = connection.get_execution_options().get(WRITE_OPTION, False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-    event.listen(engine.sync_engine, "connect", connect)
-    event.listen(engine.sync_engine, "begin", begin)
-
-
-def is_busy(error: BaseException) -> bool:
-    """Whether SQLite reports that another process holds the write lock."""
-    return _sqlite_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-
-
-def is_full(error: BaseException) -> bool:
-    """Whether SQLite reports that the disk is full."""
-    return _sqlite_code(error) == sqlite3.SQLITE_FULL
-
-
-def _sqlite_code(error: BaseException) -> int | None:
-    code = getattr(error, "sqlite_errorcode", None)
-    return code & 0xFF if isinstance(code, int) else None  # the low byte is the primary result code
+    return create_postgresql(url, PostgresOptions())

@@ -11,7 +11,7 @@ from typing import Final
 from core.clock import Clock
 from registry_api.http.access import Role
 from registry_api.http.auth import Principal
-from registry_api.tenancy.service import KeyService
+from registry_api.tenancy.keys import KeyService
 from registry_api.tenancy.values import NewKey
 
 LIFE: Final = timedelta(minutes=10)

@@ -112,7 +112,7 @@ class DeployHandler:
 
     async def _load(self, job: Job) -> tuple[Deployment, Build]:
         deployment_id = str(job.spec["deployment"])
-        async with self._db.read() as session:
+        async with self._db.read(job.tenant) as session:
             deployment = await DeploymentRepository(session, job.tenant).by_id(deployment_id)
             if deployment is None:
                 raise_no_deployment(deployment_id)
@@ -132,7 +132,7 @@ class DeployHandler:
         folder = self._options.folder / deployment.id / run
         await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True)
         place = Place(host=self._options.host, run=run)
-        async with self._db.write() as session:
+        async with self._db.write(deployment.tenant) as session:
             deployments = DeploymentRepository(session, deployment.tenant)
             if not await deployments.begin(deployment.id, place, now=self._clock.now()):
                 raise Conflict(ErrorCode.STATE_CONFLICT, f"Deployment {deployment.name!r} is not to be started.")

@@ -17,6 +17,7 @@ from registry_api.deployments.tables import DeploymentRow
 from registry_api.deployments.values import AuthMode, Deployment, NewDeployment, Place, TargetKind
 from registry_api.jobs.interface import Fault, Job
 from registry_api.models.source import Source
+from registry_api.webhooks.outbox import emit
 
 
 def new_id() -> str:
@@ -118,11 +119,13 @@ class DeploymentRepository:
         *,
         run: str | None = None,
     ) -> bool:
+        columns = (DeploymentRow.name, DeploymentRow.model, DeploymentRow.version, DeploymentRow.state)
+        one = (DeploymentRow.id == deployment_id, DeploymentRow.tenant == self._tenant)
+        before = (await self._session.execute(select(*columns).where(*one))).one_or_none()
         statement = (
             update(DeploymentRow)
             .where(
-                DeploymentRow.id == deployment_id,
-                DeploymentRow.tenant == self._tenant,
+                *one,
                 DeploymentRow.state.in_([state.value for state in sources(event)]),
             )
             .values(state=target(event).value, updated_at=now, **values)
@@ -131,7 +134,20 @@ class DeploymentRepository:
         )
         if run is not None:
             statement = statement.where(DeploymentRow.run == run)
-        return (await self._session.execute(statement)).one_or_none() is not None
+        if before is None or (await self._session.execute(statement)).one_or_none() is None:
+            return False
+        new = {"name": before.name, "model": before.model, "version": before.version, "state": target(event)}
+        await emit(
+            self._session,
+            tenant=self._tenant,
+            kind="deployment.changed",
+            subject=f"deployment/{before.name}",
+            old={**new, "state": before.state},
+            new=new,
+            actor="worker" if event is not DeploymentEvent.STOP else "registry",
+            at=now,
+        )
+        return True
 
 
 async def running_on(session: Session, host: str) -> list[Deployment]:

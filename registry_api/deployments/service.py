@@ -52,7 +52,7 @@ class DeploymentService:
         build = await self._builds.get(new.tenant, new.build_id)
         bento = finished(build)
         deployment_id = new_id()
-        async with self._db.write() as session:
+        async with self._db.write(new.tenant) as session:
             deployments = DeploymentRepository(session, new.tenant)
             old = await deployments.get(new.name)
             if old is not None:
@@ -68,7 +68,7 @@ class DeploymentService:
         Raises:
             NotFound: ``DEPLOY_001`` if the tenant has none of that name.
         """
-        async with self._db.read() as session:
+        async with self._db.read(tenant) as session:
             deployment = await DeploymentRepository(session, tenant).get(name)
         if deployment is None:
             raise_no_deployment(name)
@@ -78,7 +78,7 @@ class DeploymentService:
         """Deployments, newest first."""
         position = request.position(int)
         before = None if position is None else position[0]
-        async with self._db.read() as session:
+        async with self._db.read(tenant) as session:
             rows = await DeploymentRepository(session, tenant).page(before=before, limit=request.limit + 1)
         numbered = listing(rows, request, lambda row: (row[0],))
         return Listing(items=tuple(each for _number, each in numbered.items), next_cursor=numbered.next_cursor)
@@ -89,7 +89,7 @@ class DeploymentService:
         Raises:
             NotFound: ``DEPLOY_001`` if the tenant has none of that name.
         """
-        async with self._db.write() as session:
+        async with self._db.write(tenant) as session:
             deployments = DeploymentRepository(session, tenant)
             deployment = await deployments.get(name)
             if deployment is None:

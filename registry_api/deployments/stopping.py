@@ -70,7 +70,7 @@ class StopHandler:
         return apply
 
     async def _load(self, job: Job) -> Deployment | None:
-        async with self._db.read() as session:
+        async with self._db.read(job.tenant) as session:
             return await DeploymentRepository(session, job.tenant).by_id(str(job.spec["deployment"]))
 
     async def _start_ended(self, tenant: str, job_id: str) -> None:

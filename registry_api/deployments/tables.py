@@ -20,6 +20,7 @@ class DeploymentRow(Base):
         UniqueConstraint("tenant", "name"),
         CheckConstraint("state IN ('pending', 'starting', 'running', 'stopping', 'stopped', 'failed')", name="state"),
         Index("ix_deployments_tenant_number", "tenant", "number"),
+        Index("ix_deployments_tenant_build_id", "tenant", "build_id"),
         Index("ix_deployments_state_host", "state", "host"),
     )
 

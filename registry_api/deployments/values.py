@@ -21,7 +21,7 @@ class TargetKind(StrEnum):
 class AuthMode(StrEnum):
     """Who may call a deployment."""
 
-    API_KEY = "api_key"  # callers with a key of the tenant that has scope `infer`
+    API_KEY = "api_key"  # callers with a key of the tenant that may infer
     OPEN = "open"  # everybody on this machine
 
 

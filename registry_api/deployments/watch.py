@@ -9,7 +9,7 @@ from pathlib import Path
 from core.clock import Clock
 from core.errors import ErrorCode
 from core.telemetry.logs import get_logger
-from registry_api.db.session import Database
+from registry_api.db.session import EVERY_TENANT, Database
 from registry_api.deployments.logs import last_lines
 from registry_api.deployments.repository import DeploymentRepository, running_on
 from registry_api.deployments.target import Target, log_folder
@@ -48,7 +48,7 @@ class DeploymentWatch:
 
     async def look(self) -> None:
         """Marks each running deployment without a process as failed, and ends what is left of it."""
-        async with self._db.read() as session:
+        async with self._db.read(EVERY_TENANT) as session:
             running = await running_on(session, self._host)
         for deployment in running:
             await self._check(deployment)
@@ -62,7 +62,7 @@ class DeploymentWatch:
         logs = log_folder(self._folder, deployment.id, place.run)
         lines = await asyncio.to_thread(last_lines, logs)
         fault = Fault(code=ErrorCode.JOB_FAILED, message=f"The deployment's process is gone. Its last lines:\n{lines}")
-        async with self._db.write() as session:
+        async with self._db.write(deployment.tenant) as session:
             deployments = DeploymentRepository(session, deployment.tenant)
             failed = await deployments.fail(deployment.id, fault, now=self._clock.now(), run=place.run)
         if failed:

@@ -21,6 +21,7 @@ class Action(StrEnum):
     MODELS_INFER = "models:infer"  # call deployed models
     STAGES_MOVE = "stages:move"  # move a version between stages short of PRODUCTION
     STAGES_PROMOTE = "stages:promote"  # move a version into or out of PRODUCTION
+    STAGES_OVERRIDE = "stages:override"  # move it in an emergency although gates are not met, if they permit that
     VERSIONS_APPROVE = "versions:approve"  # approve a version for a stage
     ALIASES_MOVE = "aliases:move"  # set and remove aliases that are not protected
     GATES_MANAGE = "gates:manage"  # say what a version needs to enter a stage, and protect aliases
@@ -67,7 +68,8 @@ GRANTS: Final[dict[Role, frozenset[Action]]] = {
     Role.DEVELOPER: _DEVELOP,
     Role.APPROVER: _VIEW | {_A.VERSIONS_APPROVE, _A.AUDIT_READ},
     Role.MODEL_ADMIN: _ADMINISTER,
-    Role.TENANT_ADMIN: _ADMINISTER | {_A.MODELS_INFER, _A.VERSIONS_APPROVE, _A.KEYS_MANAGE, _A.TENANT_MANAGE},
+    Role.TENANT_ADMIN: _ADMINISTER
+    | {_A.MODELS_INFER, _A.VERSIONS_APPROVE, _A.KEYS_MANAGE, _A.TENANT_MANAGE, _A.STAGES_OVERRIDE},
     Role.PLATFORM_ADMIN: _ANYBODY | {_A.TENANTS_MANAGE, _A.KEYS_MANAGE},
     Role.SERVICE: _VIEW | {_A.TENANTS_SERVE, _A.REQUESTS_WRITE},
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any, Final, Protocol, TypeAlias
 
 from fastapi import Depends, Header, Request, Security
@@ -19,15 +20,23 @@ from registry_api.http.access import GRANTS, Action, Resource, ResourcePolicy, R
 from registry_api.http.services import services_of
 
 
+class Via(StrEnum):
+    """How a caller proved who it is; a token made for it says so, too."""
+
+    KEY = "key"  # an API key
+    LOGIN = "login"  # a token of an OpenID provider
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
     """An authenticated caller."""
 
     tenant: str
-    key_id: str
+    key_id: str  # of the API key; of somebody logged in: 'u' and 15 hexadecimal digits, always the same
     name: str
     roles: frozenset[Role]
-    expires_at: datetime | None = None  # None: the key does not expire
+    expires_at: datetime | None = None  # None: the credential does not expire
+    via: Via = Via.KEY
 
 
 class Authenticator(Protocol):
@@ -47,7 +56,11 @@ ACTING_FOR: Final = "X-Furoshiki-Tenant"
 _api_key: Final = APIKeyHeader(
     name="X-API-Key", scheme_name="ApiKey", auto_error=False, description="`furo_<id>_<secret>`"
 )
-_bearer: Final = HTTPBearer(scheme_name="Bearer", auto_error=False, description="The same API key as a bearer token.")
+_bearer: Final = HTTPBearer(
+    scheme_name="Bearer",
+    auto_error=False,
+    description="An API key, a token of `POST /tokens`, or one of an OpenID provider that the registry was told of.",
+)
 
 
 async def current_principal(
@@ -56,7 +69,7 @@ async def current_principal(
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
     acting_for: Annotated[str | None, Header(alias=ACTING_FOR, include_in_schema=False)] = None,
 ) -> Principal:
-    """The caller of this request; a dependency for routes that need a credential but no particular scope.
+    """The caller of this request; a dependency for routes that need a credential.
 
     A caller with the role ``service`` may name another tenant in ``X-Furoshiki-Tenant`` and is then a service there.
 
@@ -67,7 +80,7 @@ async def current_principal(
     if not credential:
         raise AuthError(
             ErrorCode.AUTH_REQUIRED,
-            "This route needs an API key. Send it as 'X-API-Key: furo_...' or 'Authorization: Bearer furo_...'.",
+            "This route needs an API key or a token. Send 'X-API-Key: furo_...' or 'Authorization: Bearer ...'.",
         )
     authenticator: Authenticator = services_of(request).get(Authenticator)  # type: ignore[type-abstract]
     principal = await authenticator.authenticate(credential)
@@ -108,6 +121,18 @@ class Guard:
 def allowed(action: Action) -> Any:
     """The declaration of a route's action: ``Annotated[Principal, allowed(Action.MODELS_READ)]``. Every route has one."""
     return Depends(Guard(action))
+
+
+class Public:
+    """Marks a route that needs no credential, because it shows nothing of any tenant; see :func:`public`."""
+
+    async def __call__(self) -> None:
+        return None
+
+
+def public() -> Any:
+    """The declaration of a route that anybody may call, in place of an action: ``dependencies=[public()]``."""
+    return Depends(Public())
 
 
 Caller: TypeAlias = Annotated[Principal, allowed(Action.SELF_READ)]

@@ -6,6 +6,7 @@ Patterns are written so that JSON Schema, Rust's regex (pydantic) and Python's a
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, TypeAlias
 
@@ -18,9 +19,12 @@ MAX_VERSION: Final = 9_999_999_999
 MAX_BYTES: Final = 1 << 50
 
 _NAME: Final = r"^[a-z0-9](\.?[a-z0-9_-])*\.?$"  # core.refs.NAME_PATTERN, without two dots in a row
+_ALIAS: Final = r"^[a-z](\.?[a-z0-9_-])*\.?$"  # a name that no version number can be
 _VARIANT: Final = r"^[a-z0-9._-]+/[a-z0-9._-]+$"
 _LINE: Final = r"^[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"
+_TAG: Final = r"^[^\s\x00-\x1f\x7f:][^\x00-\x1f\x7f:]{0,62}(:[^\x00-\x1f\x7f]{0,190})?$"
 _TEXT: Final = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
+_DATED: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]")
 _DATE_TIME: Final = {"type": "string", "format": "date-time"}
 
 
@@ -37,14 +41,21 @@ class Outgoing(BaseModel):
 
 
 def _only_text(value: Any) -> Any:
-    if not isinstance(value, str):
-        raise ValueError("expected an RFC 3339 date and time as a string")  # noqa: TRY004 - pydantic wants ValueError
+    if not isinstance(value, str) or _DATED.match(value) is None:  # pydantic would take a number for seconds since 1970
+        raise ValueError("expected an RFC 3339 date and time as a string")
     return value
 
 
 def whole(value: Any) -> Any:
     """For fields declared ``integer``: what JSON Schema takes for one becomes an int, the rest stays as it is."""
     return int(value) if isinstance(value, float) and value.is_integer() else value  # JSON Schema: 3.0 is an integer
+
+
+def distinct(value: Any) -> Any:
+    """For fields declared as a set: JSON Schema says ``uniqueItems``, so a list that repeats one is refused."""
+    if isinstance(value, list) and any(item in value[:at] for at, item in enumerate(value)):
+        raise ValueError("expected each item once")
+    return value
 
 
 def _to_utc(moment: datetime) -> datetime:
@@ -57,11 +68,23 @@ def _to_utc(moment: datetime) -> datetime:
 
 
 Name: TypeAlias = Annotated[str, Field(pattern=_NAME, min_length=1, max_length=63, examples=["digits"])]
+Alias: TypeAlias = Annotated[str, Field(pattern=_ALIAS, min_length=1, max_length=63, examples=["champion"])]
 Line: TypeAlias = Annotated[str, Field(pattern=_LINE, min_length=1, max_length=200)]
 Label: TypeAlias = Annotated[str, Field(pattern=_LINE, min_length=1, max_length=64)]
+Tag: TypeAlias = Annotated[
+    str,
+    Field(
+        pattern=_TAG,
+        min_length=1,
+        max_length=254,
+        description="`key:value`, or `key` alone. A key occurs once; those that begin with `furoshiki.` are the platform's.",
+        examples=["team:vision"],
+    ),
+]
 Text: TypeAlias = Annotated[str, Field(pattern=_TEXT, max_length=4000)]
 Digest: TypeAlias = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$", examples=["sha256:" + "0" * 64])]
 Size: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=MAX_BYTES, description="Bytes."), BeforeValidator(whole)]
+Flag: TypeAlias = Annotated[bool, Field(strict=True)]
 Variant: TypeAlias = Annotated[str, Field(pattern=_VARIANT, max_length=100, examples=["onnx-fp32/cpu"])]
 VersionNumber: TypeAlias = Annotated[int, Field(strict=True, ge=1, le=MAX_VERSION), BeforeValidator(whole)]
 Moment: TypeAlias = Annotated[
@@ -71,4 +94,5 @@ Timestamp: TypeAlias = Annotated[datetime, PlainSerializer(rfc3339, return_type=
 
 NamePath: TypeAlias = Annotated[str, Path(pattern=_NAME, min_length=1, max_length=63)]
 IdPath: TypeAlias = Annotated[str, Path(pattern=r"^[0-9a-z-]+$", min_length=1, max_length=64)]
+AliasPath: TypeAlias = Annotated[str, Path(pattern=_ALIAS, min_length=1, max_length=63, examples=["champion"])]
 VersionPath: TypeAlias = Annotated[int, Path(ge=1, le=MAX_VERSION)]

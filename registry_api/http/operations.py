@@ -12,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from artifacts.stores.interface import BlobStore
 from core.errors import ErrorCode
 from registry_api.db.session import Database
+from registry_api.http.auth import public
 from registry_api.http.fields import Outgoing
 from registry_api.http.problem import operational_problems
 from registry_api.http.services import provided
@@ -22,7 +23,7 @@ Store: TypeAlias = Annotated[BlobStore, provided(BlobStore)]
 _PROBE_TENANT: Final = "default"
 _PROBE_DIGEST: Final = "sha256:" + "0" * 64  # asking for a blob that is not there is enough
 
-router: Final = APIRouter(tags=["operations"])
+router: Final = APIRouter(tags=["operations"], dependencies=[public()])
 
 
 class Health(Outgoing):

@@ -53,7 +53,7 @@ class PageRequest:
         if self.after is None:
             return None
         if tuple(type(part) for part in self.after) != types:
-            _refuse()
+            refuse_cursor()
         return self.after
 
 
@@ -96,9 +96,9 @@ def decode_cursor(cursor: str) -> Key:
     try:
         parts = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (binascii.Error, ValueError):
-        _refuse()
+        refuse_cursor()
     if not isinstance(parts, list) or not parts or not all(_is_part(part) for part in parts):
-        _refuse()
+        refuse_cursor()
     return tuple(parts)
 
 
@@ -108,7 +108,12 @@ def _is_part(part: object) -> bool:
     return type(part) is int and abs(part) < _INT64
 
 
-def _refuse() -> NoReturn:
+def refuse_cursor() -> NoReturn:
+    """Says that a cursor is not one of this list.
+
+    Raises:
+        InvalidRequest: ``VALID_002``.
+    """
     raise InvalidRequest(
         ErrorCode.INVALID_FIELD,
         "Query parameter 'cursor' is not a cursor of this list. Leave it out to start again.",

@@ -65,6 +65,8 @@ def status_of(code: ErrorCode) -> int:  # noqa: C901, PLR0911, PLR0912 - one fla
             return 404
         case E.UPLOAD_NOT_FOUND | E.BUILD_NOT_FOUND | E.DEPLOYMENT_NOT_FOUND | E.TUNING_NOT_FOUND | E.ROUTE_NOT_FOUND:
             return 404
+        case E.APPROVAL_NOT_FOUND | E.WEBHOOK_NOT_FOUND:
+            return 404
         case E.METHOD_NOT_ALLOWED:
             return 405
         case E.NOT_ACCEPTABLE:
@@ -73,8 +75,12 @@ def status_of(code: ErrorCode) -> int:  # noqa: C901, PLR0911, PLR0912 - one fla
             return 408
         case E.MODEL_EXISTS | E.RESOURCE_EXISTS | E.STATE_CONFLICT | E.UPLOAD_INCOMPLETE | E.JOB_LEASE_LOST:
             return 409
-        case E.JOB_CANCELLED:
+        case E.JOB_CANCELLED | E.GATES_UNMET:
             return 409
+        case E.IDEMPOTENCY_RUNNING | E.IDEMPOTENCY_UNANSWERED:
+            return 409
+        case E.PRECONDITION_FAILED:
+            return 412
         case E.TOO_LARGE:
             return 413
         case E.UNSUPPORTED_MEDIA_TYPE:
@@ -92,7 +98,7 @@ def status_of(code: ErrorCode) -> int:  # noqa: C901, PLR0911, PLR0912 - one fla
             return 422
         case E.SIGNATURE_MISSING | E.SIGNATURE_INVALID | E.SIGNER_UNTRUSTED | E.FILE_UNEXPECTED | E.FILE_MISSING:
             return 422
-        case E.SIGNATURE_EXPIRED | E.REVOKED | E.SUBJECT_MISMATCH:
+        case E.SIGNATURE_EXPIRED | E.REVOKED | E.SUBJECT_MISMATCH | E.IDEMPOTENCY_MISMATCH:
             return 422
         case E.QUOTA_EXCEEDED:
             return 429
@@ -117,6 +123,17 @@ def problems(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
 def operational_problems(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
     """The documented error responses of a route without credentials and input."""
     return _documented(E.MALFORMED, E.TIMEOUT, E.TOO_LARGE, E.UNSUPPORTED_MEDIA_TYPE, E.INTERNAL, *codes)
+
+
+def with_problems(responses: Mapping[int | str, dict[str, Any]], *codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
+    """The documented responses of a route, and those of further codes."""
+    merged = dict(responses)
+    for status, added in _documented(*codes).items():
+        known = merged.get(status, added)
+        names = added["description"].partition(": ")[2].split(", ")
+        more = [name for name in names if name not in known["description"]]
+        merged[status] = {**known, "description": ", ".join([known["description"], *more])}
+    return merged
 
 
 def _documented(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:

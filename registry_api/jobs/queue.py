@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from core.clock import Clock
-from registry_api.db.session import Database
+from registry_api.db.session import EVERY_TENANT, Database
 from registry_api.jobs.interface import Apply, Fault, JobKind, Lease, Pulse, Value
 from registry_api.jobs.lease import LeasePolicy, new_token
 from registry_api.jobs.repository import JobRepository
@@ -36,7 +36,7 @@ class JobQueue:
     async def claim(self, kinds: Collection[JobKind]) -> Lease | None:
         """Takes one due job of these kinds; None if there is none."""
         now = self._clock.now()
-        async with self._database.write() as session:
+        async with self._database.write(EVERY_TENANT) as session:
             return await JobRepository(session).claim(
                 kinds=kinds, owner=self.owner, token=new_token(), now=now, expires_at=self.policy.expiry(now)
             )
@@ -48,7 +48,7 @@ class JobQueue:
             Whether somebody asked for the job's end; None if the lease is lost.
         """
         expires_at = self.policy.expiry(self._clock.now())
-        async with self._database.write() as session:
+        async with self._database.write(lease.job.tenant) as session:
             return await JobRepository(session).beat(
                 lease, pulse, expires_at=expires_at, log_bytes=self.policy.log_bytes
             )
@@ -69,7 +69,7 @@ class JobQueue:
             False, with nothing written, if the lease is lost.
         """
         now = self._clock.now()
-        async with self._database.write() as session:
+        async with self._database.write(lease.job.tenant) as session:
             jobs = JobRepository(session)
             await jobs.beat(lease, pulse, expires_at=self.policy.expiry(now), log_bytes=self.policy.log_bytes)
             if not await jobs.end(lease, event, now=now, result=result, error=error):
@@ -89,7 +89,7 @@ class JobQueue:
     async def _give_back(self, lease: Lease, pulse: Pulse, event: JobEvent) -> bool:
         now = self._clock.now()
         due = now if event is JobEvent.RELEASE else self.policy.retry_at(now, attempt=lease.attempt)
-        async with self._database.write() as session:
+        async with self._database.write(lease.job.tenant) as session:
             jobs = JobRepository(session)
             await jobs.beat(lease, pulse, expires_at=self.policy.expiry(now), log_bytes=self.policy.log_bytes)
             return await jobs.give_back(lease, event, run_after=due)

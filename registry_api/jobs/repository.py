@@ -9,7 +9,8 @@ Claiming is a single ``UPDATE … WHERE id = (SELECT … FOR UPDATE SKIP LOCKED)
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 from uuid import uuid4
 
 from sqlalchemy import ColumnElement, and_, func, literal, or_, select, update
@@ -21,6 +22,9 @@ from registry_api.jobs.interface import Fault, Job, JobKind, Lease, NewJob, Puls
 from registry_api.jobs.log import fit
 from registry_api.jobs.states import JobEvent, JobState, move
 from registry_api.jobs.tables import JobLogRow, JobRow
+
+CLOCK_SET_BACK: Final = timedelta(minutes=15)
+"""By which a clock was set back for certain; longer than any pause before a retry, and than clocks of hosts may differ."""
 
 
 class JobRepository:
@@ -168,10 +172,17 @@ class JobRepository:
 def claim_statement(
     *, kinds: Collection[JobKind], owner: str, token: str, now: datetime, expires_at: datetime
 ) -> ReturningUpdate[JobRow]:
-    """Takes the oldest due job in one statement, whatever the database."""
+    """Takes the oldest due job in one statement, whatever the database.
+
+    A time that no clock like ours can have written was written before the clock was set back, and has come.
+    """
+    not_ours = now + CLOCK_SET_BACK
     due = or_(
-        and_(JobRow.state == JobState.QUEUED.value, JobRow.run_after <= now),
-        and_(JobRow.state == JobState.RUNNING.value, JobRow.lease_expires_at <= now),
+        and_(JobRow.state == JobState.QUEUED.value, or_(JobRow.run_after <= now, JobRow.run_after > not_ours)),
+        and_(
+            JobRow.state == JobState.RUNNING.value,
+            or_(JobRow.lease_expires_at <= now, JobRow.lease_expires_at > not_ours + (expires_at - now)),
+        ),
     )
     candidate = (
         select(JobRow.number)

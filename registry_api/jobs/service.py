@@ -64,7 +64,7 @@ class JobService:
         Raises:
             NotFound: ``JOB_001`` if the tenant has no such job.
         """
-        async with self._database.read() as session:
+        async with self._database.read(tenant) as session:
             job = await JobRepository(session).get(tenant, job_id)
         if job is None:
             raise _unknown(job_id)
@@ -76,7 +76,7 @@ class JobService:
         """The tenant's jobs, newest first."""
         position = request.position(int)
         before = None if position is None else position[0]
-        async with self._database.read() as session:
+        async with self._database.read(tenant) as session:
             rows = await JobRepository(session).page(
                 tenant, state=state, kind=kind, before=before, limit=request.limit + 1
             )
@@ -89,7 +89,7 @@ class JobService:
         Raises:
             NotFound: ``JOB_001`` if the tenant has no such job.
         """
-        async with self._database.read() as session:
+        async with self._database.read(tenant) as session:
             found = await JobRepository(session).log(tenant, job_id, offset=offset, limit=READ_BYTES)
         if found is None:
             raise _unknown(job_id)
@@ -102,7 +102,7 @@ class JobService:
         Raises:
             NotFound: ``JOB_001`` if the tenant has no such job.
         """
-        async with self._database.write() as session:
+        async with self._database.write(tenant) as session:
             await self.cancel_within(session, tenant, job_id)
             job = await JobRepository(session).get(tenant, job_id)
         if job is None:

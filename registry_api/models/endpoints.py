@@ -5,20 +5,25 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, TypeAlias
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from artifacts.digest import Digest
 from core.errors import ErrorCode as E
 from registry_api.http.auth import ModelReader, ModelWriter
-from registry_api.http.fields import MAX_VERSION, NamePath, VersionPath
+from registry_api.http.etags import IMMUTABLE, IfMatch, tagged, unchanged
+from registry_api.http.fields import MAX_VERSION, Alias, NamePath, VersionPath
 from registry_api.http.pagination import Page, Paging
 from registry_api.http.problem import problems
 from registry_api.http.services import provided
-from registry_api.models.schemas import ModelIn, ModelOut, VersionOut
+from registry_api.models.description import Description, DescriptionService
+from registry_api.models.schemas import DescriptionIn, ModelIn, ModelOut, VersionOut
+from registry_api.models.search.query import Filter, Format
 from registry_api.models.service import ModelService
+from registry_api.models.values import Stage
 
 Models: TypeAlias = Annotated[ModelService, provided(ModelService)]
+Descriptions: TypeAlias = Annotated[DescriptionService, provided(DescriptionService)]
 FilePath: TypeAlias = Annotated[str, Path(min_length=1, max_length=1024, description="Path inside the version.")]
 
 OCTETS: Final = "application/octet-stream"
@@ -42,14 +47,20 @@ def raw(media_type: str) -> dict[str, Any]:
     summary="Make a model",
     responses=problems(E.MODEL_EXISTS),
 )
-async def create_model(caller: ModelWriter, body: ModelIn, models: Models) -> ModelOut:
-    model = await models.create(caller.tenant, body.name, description=body.description, tags=body.tags)
-    return ModelOut.of(model)
+async def create_model(caller: ModelWriter, body: ModelIn, descriptions: Descriptions) -> ModelOut:
+    wanted = Description(text=body.description, tags=body.tags)
+    return ModelOut.of(await descriptions.create(caller, body.name, wanted))
 
 
-@router.get("/models", summary="List models by name", responses=problems())
-async def list_models(caller: ModelReader, paging: Paging, models: Models) -> Page[ModelOut]:
-    return (await models.page(caller.tenant, paging)).page(ModelOut.of)
+@router.get(
+    "/models",
+    summary="List and find models",
+    description="Every condition must hold. A cursor belongs to its order; while models are changed, a list by "
+    "`updated_at` may show one twice or not at all, the others may not.",
+    responses=problems(),
+)
+async def list_models(caller: ModelReader, paging: Paging, wanted: Filter, models: Models) -> Page[ModelOut]:
+    return (await models.page(caller.tenant, paging, wanted)).page(ModelOut.of)
 
 
 @router.get("/models/{model}", summary="Get a model", responses=problems(E.MODEL_NOT_FOUND))
@@ -57,9 +68,30 @@ async def get_model(caller: ModelReader, model: NamePath, models: Models) -> Mod
     return ModelOut.of(await models.get(caller.tenant, model))
 
 
+@router.patch(
+    "/models/{model}",
+    summary="Change a model's description or tags",
+    response_model=ModelOut,
+    responses=problems(E.MODEL_NOT_FOUND, E.PRECONDITION_FAILED),
+)
+async def update_model(
+    *, caller: ModelWriter, model: NamePath, body: DescriptionIn, match: IfMatch, descriptions: Descriptions
+) -> Response:
+    wanted = Description(text=body.description, tags=body.tags)
+    return tagged(ModelOut.of(await descriptions.describe_model(caller, model, wanted, match)))
+
+
 @router.get("/models/{model}/versions", summary="List versions, newest first", responses=problems(E.MODEL_NOT_FOUND))
-async def list_versions(caller: ModelReader, model: NamePath, paging: Paging, models: Models) -> Page[VersionOut]:
-    return (await models.versions(caller.tenant, model, paging)).page(VersionOut.of)
+async def list_versions(
+    *,
+    caller: ModelReader,
+    model: NamePath,
+    paging: Paging,
+    models: Models,
+    stage: Stage | None = None,
+    format: Format | None = None,  # noqa: A002 - the API's word
+) -> Page[VersionOut]:
+    return (await models.versions(caller.tenant, model, paging, stage=stage, format=format)).page(VersionOut.of)
 
 
 @router.get("/models/{model}/versions/{version}", summary="Get a version", responses=problems(E.MODEL_NOT_FOUND))
@@ -67,10 +99,30 @@ async def get_version(caller: ModelReader, model: NamePath, version: VersionPath
     return VersionOut.of(await models.version(caller.tenant, model, version))
 
 
+@router.patch(
+    "/models/{model}/versions/{version}",
+    summary="Change a version's description or tags",
+    description="Its bytes, manifest and signature stay what they are.",
+    response_model=VersionOut,
+    responses=problems(E.MODEL_NOT_FOUND, E.PRECONDITION_FAILED),
+)
+async def update_version(
+    *,
+    caller: ModelWriter,
+    model: NamePath,
+    version: VersionPath,
+    body: DescriptionIn,
+    match: IfMatch,
+    descriptions: Descriptions,
+) -> Response:
+    wanted = Description(text=body.description, tags=body.tags)
+    return tagged(VersionOut.of(await descriptions.describe_version(caller, model, version, wanted, match)))
+
+
 @router.get(
     "/models/{model}/resolve",
     summary="Find the version a caller means",
-    description="The version named, else the one in PRODUCTION, else the newest.",
+    description="The version named, else the one under the alias, else the one in PRODUCTION, else the newest.",
     responses=problems(E.MODEL_NOT_FOUND),
 )
 async def resolve(
@@ -78,8 +130,9 @@ async def resolve(
     model: NamePath,
     models: Models,
     version: Annotated[int | None, Query(ge=1, le=MAX_VERSION)] = None,
+    alias: Annotated[Alias | None, Query(description="Such as `champion`; not beside `version`.")] = None,
 ) -> VersionOut:
-    return VersionOut.of(await models.resolve(caller.tenant, model, version))
+    return VersionOut.of(await models.resolve(caller.tenant, model, version, alias=alias))
 
 
 @router.get(
@@ -88,8 +141,12 @@ async def resolve(
     response_class=Response,
     responses={200: raw("application/json"), **problems(E.MODEL_NOT_FOUND, E.BLOB_CORRUPT)},
 )
-async def get_manifest(caller: ModelReader, model: NamePath, version: VersionPath, models: Models) -> Response:
+async def get_manifest(
+    caller: ModelReader, model: NamePath, version: VersionPath, models: Models, request: Request
+) -> Response:
     found = await models.version(caller.tenant, model, version)
+    if (same := unchanged(request, f'"{found.digest}"')) is not None:
+        return same
     return Response(await models.manifest(found), media_type="application/json", headers=_tag(found.digest))
 
 
@@ -99,8 +156,12 @@ async def get_manifest(caller: ModelReader, model: NamePath, version: VersionPat
     response_class=Response,
     responses={200: raw("application/json"), **problems(E.MODEL_NOT_FOUND, E.BLOB_CORRUPT)},
 )
-async def get_signature(caller: ModelReader, model: NamePath, version: VersionPath, models: Models) -> Response:
+async def get_signature(
+    caller: ModelReader, model: NamePath, version: VersionPath, models: Models, request: Request
+) -> Response:
     found = await models.version(caller.tenant, model, version)
+    if (same := unchanged(request, f'"{found.signature_digest}"')) is not None:
+        return same
     return Response(await models.signature(found), media_type="application/json", headers=_tag(found.signature_digest))
 
 
@@ -111,12 +172,14 @@ async def get_signature(caller: ModelReader, model: NamePath, version: VersionPa
     responses={200: raw(OCTETS), **problems(E.MODEL_NOT_FOUND, E.BLOB_NOT_FOUND, E.BLOB_CORRUPT)},
 )
 async def get_file(
-    caller: ModelReader, model: NamePath, version: VersionPath, path: FilePath, models: Models
-) -> StreamingResponse:
+    *, caller: ModelReader, model: NamePath, version: VersionPath, path: FilePath, models: Models, request: Request
+) -> Response:
     content = await models.content(await models.version(caller.tenant, model, version), path)
+    if (same := unchanged(request, f'"{content.digest}"')) is not None:
+        return same
     headers = {**_tag(content.digest), "Content-Length": str(content.size)}
     return StreamingResponse(content.chunks, media_type=OCTETS, headers=headers)
 
 
 def _tag(digest: Digest) -> dict[str, str]:
-    return {"ETag": f'"{digest}"'}
+    return {"ETag": f'"{digest}"', "Cache-Control": IMMUTABLE}

@@ -12,7 +12,9 @@ from sqlalchemy.orm import aliased, selectinload
 from registry_api.db.session import Session
 from registry_api.http.pagination import Listing, PageRequest, listing
 from registry_api.models.rows import model_row, model_value, version_row, version_value
-from registry_api.models.tables import ModelRow, VersionRow
+from registry_api.models.search.repository import index_model, restricted, walked
+from registry_api.models.search.values import EVERY_MODEL, ModelFilter
+from registry_api.models.tables import AliasRow, ModelRow, VersionRow
 from registry_api.models.values import Model, Stage, Version
 
 
@@ -26,25 +28,40 @@ class ModelRepository:
     async def add(self, model: Model) -> bool:
         """Writes a model without versions; False if the name is taken."""
         assert model.tenant == self._tenant
+        row = model_row(model)
         try:
             async with self._session.begin_nested():
-                self._session.add(model_row(model))
+                self._session.add(row)
         except IntegrityError:
             return False
+        await index_model(self._session, self._tenant, row.id)
         return True
 
-    async def get(self, name: str) -> Model | None:
-        """The model of that name."""
-        row = (await self._session.execute(self._query().where(ModelRow.name == name))).one_or_none()
+    async def get(self, name: str, *, lock: bool = False) -> Model | None:
+        """The model of that name; ``lock`` keeps others from changing it until the transaction ends."""
+        query = self._query().where(ModelRow.name == name)
+        if lock:
+            query = query.with_for_update(of=ModelRow)
+        row = (await self._session.execute(query)).one_or_none()
         return None if row is None else model_value(row[0], row[1])
 
-    async def page(self, request: PageRequest) -> Listing[Model]:
-        """Models by name."""
-        query = self._query().order_by(ModelRow.name).limit(request.limit + 1)
-        if (after := request.position(str)) is not None:
-            query = query.where(ModelRow.name > after[0])
+    async def page(self, request: PageRequest, wanted: ModelFilter = EVERY_MODEL) -> Listing[Model]:
+        """Models that fit, in the order asked for."""
+        query, key = walked(restricted(self._query(), self._tenant, wanted), wanted.order, request)
         rows = (await self._session.execute(query)).all()
-        return listing([model_value(row[0], row[1]) for row in rows], request, lambda model: (model.name,))
+        page = listing(rows, request, lambda row: key(row[0]))
+        items = tuple(model_value(row[0], row[1]) for row in page.items)
+        return Listing(items=items, next_cursor=page.next_cursor)
+
+    async def describe(self, model: Model) -> None:
+        """Writes description, tags and time of change of a model that exists."""
+        changed = (
+            update(ModelRow)
+            .where(ModelRow.tenant == self._tenant, ModelRow.name == model.name)
+            .values(description=model.description, tags=list(model.tags), updated_at=model.updated_at)
+            .returning(ModelRow.id)
+        )
+        await index_model(self._session, self._tenant, (await self._session.execute(changed)).scalar_one())
 
     async def next_version(self, name: str, at: datetime) -> int | None:
         """Takes the model's next version number inside this transaction; None if there is no such model.
@@ -83,7 +100,7 @@ class VersionRepository:
         )
         assert model_id is not None
         self._session.add(version_row(version, model_id, created_by_key))
-        await self._session.flush()
+        await index_model(self._session, self._tenant, model_id)
 
     async def get(self, model: str, version: int) -> Version | None:
         """One version."""
@@ -93,17 +110,51 @@ class VersionRepository:
         """The version in PRODUCTION."""
         return await self._one(model, self._query(model).where(VersionRow.stage == Stage.PRODUCTION))
 
+    async def under_alias(self, model: str, alias: str) -> Version | None:
+        """The version an alias names."""
+        named = (
+            select(AliasRow.version_id)
+            .where(AliasRow.model_id == _model_id(self._tenant, model), AliasRow.name == alias)
+            .scalar_subquery()
+        )
+        return await self._one(model, self._query(model).where(VersionRow.id == named))
+
     async def newest(self, model: str) -> Version | None:
         """The version with the highest number."""
         return await self._one(model, self._query(model).order_by(VersionRow.version.desc()).limit(1))
 
-    async def page(self, model: str, request: PageRequest) -> Listing[Version]:
-        """Versions of a model, newest first."""
+    async def page(
+        self,
+        model: str,
+        request: PageRequest,
+        *,
+        stage: Stage | None = None,
+        format: str | None = None,  # noqa: A002 - the API's word
+    ) -> Listing[Version]:
+        """Versions of a model, newest first; None: of whatever stage or format."""
         query = self._query(model).order_by(VersionRow.version.desc()).limit(request.limit + 1)
+        if stage is not None:
+            query = query.where(VersionRow.stage == stage)
+        if format is not None:
+            query = query.where(VersionRow.format == format)
         if (after := request.position(int)) is not None:
             query = query.where(VersionRow.version < after[0])
         rows = (await self._session.scalars(query)).all()
         return listing([version_value(row, model) for row in rows], request, lambda version: (version.version,))
+
+    async def describe(self, version: Version) -> None:
+        """Writes description and tags of a version that exists."""
+        changed = (
+            update(VersionRow)
+            .where(
+                VersionRow.tenant == self._tenant,
+                VersionRow.model_id == _model_id(self._tenant, version.model),
+                VersionRow.version == version.version,
+            )
+            .values(description=version.description, tags=list(version.tags))
+            .returning(VersionRow.model_id)
+        )
+        await index_model(self._session, self._tenant, (await self._session.execute(changed)).scalar_one())
 
     async def set_stage(self, model: str, version: int, *, before: Stage, after: Stage) -> bool:
         """Moves a version; False if it does not stand in ``before``, or another one took PRODUCTION at the same time."""

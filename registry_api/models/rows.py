@@ -9,7 +9,7 @@ from typing import Any
 from artifacts.manifest import FileEntry
 from core.tensors import TensorSpec, dtype_from_oip
 from registry_api.models.tables import ModelRow, VariantRow, VersionFileRow, VersionRow
-from registry_api.models.values import Model, Stage, Variant, Version
+from registry_api.models.values import Deprecation, Model, Stage, Variant, Version
 
 
 def model_row(model: Model) -> ModelRow:
@@ -57,6 +57,8 @@ def version_row(version: Version, model_id: int, created_by_key: str) -> Version
         created_at=version.created_at,
         created_by=version.created_by,
         created_by_key=created_by_key,
+        description=version.description,
+        tags=list(version.tags),
         files=[
             VersionFileRow(position=at, tenant=version.tenant, path=file.path, size=file.size, digest=file.digest)
             for at, file in enumerate(version.files)
@@ -84,7 +86,16 @@ def version_value(row: VersionRow, model: str) -> Version:
         created_at=row.created_at,
         created_by=row.created_by,
         variants=tuple(_variant(variant) for variant in row.variants),
+        description=row.description,
+        tags=tuple(row.tags),
+        deprecation=_deprecation(row),
     )
+
+
+def _deprecation(row: VersionRow) -> Deprecation | None:
+    if row.deprecated_at is None:
+        return None
+    return Deprecation(since=row.deprecated_at, sunset=row.sunset_at, message=row.deprecation_message or "")
 
 
 def _variant_row(variant: Variant, version: Version) -> VariantRow:

@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from artifacts.manifest import FileEntry
 from core.tensors import TensorSpec
-from registry_api.http.fields import Incoming, Label, Name, Outgoing, Text, Timestamp
-from registry_api.models.values import Model, Stage, Variant, Version
+from registry_api.http.fields import Incoming, Name, Outgoing, Tag, Text, Timestamp
+from registry_api.models.tags import MAX_TAGS
+from registry_api.models.values import Deprecation, Model, Stage, Variant, Version
+
+Tags: TypeAlias = Annotated[tuple[Tag, ...], Field(max_length=MAX_TAGS)]
 
 
 class ModelIn(Incoming):
@@ -18,7 +21,22 @@ class ModelIn(Incoming):
 
     name: Name
     description: Text = ""
-    tags: Annotated[tuple[Label, ...], Field(max_length=32)] = ()
+    tags: Tags = ()
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"name": "digits", "description": "Handwritten digits, 8x8.", "tags": ["team:vision", "demo"]}]
+        }
+    )
+
+
+class DescriptionIn(Incoming):
+    """What is to be changed of a model or a version; what is missing stays as it is."""
+
+    description: Text | None = None
+    tags: Tags | None = Field(default=None, description="Replaces all tags but the platform's.")
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"tags": ["team:vision", "dataset:optdigits"]}]})
 
 
 class ModelOut(Outgoing):
@@ -101,6 +119,19 @@ class VariantOut(Outgoing):
         )
 
 
+class DeprecationOut(Outgoing):
+    """A version that is not to be used any more."""
+
+    since: Timestamp
+    sunset: Timestamp | None = Field(description="When it may stop being served.")
+    message: str = Field(description="What to use instead.")
+
+    @classmethod
+    def of(cls, deprecation: Deprecation) -> DeprecationOut:
+        """Shows a deprecation."""
+        return cls(since=deprecation.since, sunset=deprecation.sunset, message=deprecation.message)
+
+
 class VersionOut(Outgoing):
     """One registered version."""
 
@@ -119,6 +150,9 @@ class VersionOut(Outgoing):
     created_at: Timestamp
     created_by: str = Field(description="Name of the API key that registered it.")
     variants: list[VariantOut]
+    description: str
+    tags: list[str]
+    deprecation: DeprecationOut | None = Field(description="Null: it is not deprecated.")
 
     @classmethod
     def of(cls, version: Version) -> VersionOut:
@@ -139,4 +173,7 @@ class VersionOut(Outgoing):
             created_at=version.created_at,
             created_by=version.created_by,
             variants=[VariantOut.of(variant) for variant in version.variants],
+            description=version.description,
+            tags=list(version.tags),
+            deprecation=None if version.deprecation is None else DeprecationOut.of(version.deprecation),
         )

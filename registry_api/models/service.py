@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes models, and finds models, versions and their bytes."""
+"""Finds models, versions and their bytes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from artifacts.manifest import MAX_MANIFEST_BYTES
 from artifacts.signing.bundle import MAX_SIGNATURE_BYTES
 from artifacts.stores.interface import BlobStore
 from core.clock import Clock
-from core.errors import Conflict, ErrorCode, ModelError, NotFound, StoreError
+from core.errors import ErrorCode, ModelError, NotFound, StoreError
 from registry_api.db.session import Database
 from registry_api.http.pagination import Listing, PageRequest
 from registry_api.models.repository import ModelRepository, VersionRepository
-from registry_api.models.values import Model, Version
+from registry_api.models.search.values import EVERY_MODEL, ModelFilter
+from registry_api.models.values import Model, Stage, Version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,55 +37,41 @@ class ModelService:
         self._store = store
         self._clock = clock
 
-    async def create(self, tenant: str, name: str, *, description: str = "", tags: tuple[str, ...] = ()) -> Model:
-        """Makes a model without versions.
-
-        Raises:
-            Conflict: ``MODEL_004`` if the name is taken.
-        """
-        now = self._clock.now()
-        model = Model(
-            tenant=tenant,
-            name=name,
-            description=description,
-            tags=tags,
-            latest_version=None,
-            production_version=None,
-            created_at=now,
-            updated_at=now,
-        )
-        async with self._db.write() as session:
-            if not await ModelRepository(session, tenant).add(model):
-                raise Conflict(ErrorCode.MODEL_EXISTS, f"Model '{tenant}/{name}' exists already.")
-        return model
-
     async def get(self, tenant: str, name: str) -> Model:
         """One model.
 
         Raises:
             ModelError: ``MODEL_001`` if the tenant has none of that name.
         """
-        async with self._db.read() as session:
+        async with self._db.read(tenant) as session:
             model = await ModelRepository(session, tenant).get(name)
         if model is None:
             raise_no_model(tenant, name)
         return model
 
-    async def page(self, tenant: str, request: PageRequest) -> Listing[Model]:
-        """Models by name."""
-        async with self._db.read() as session:
-            return await ModelRepository(session, tenant).page(request)
+    async def page(self, tenant: str, request: PageRequest, wanted: ModelFilter = EVERY_MODEL) -> Listing[Model]:
+        """Models that fit, in the order asked for."""
+        async with self._db.read(tenant) as session:
+            return await ModelRepository(session, tenant).page(request, wanted)
 
-    async def versions(self, tenant: str, name: str, request: PageRequest) -> Listing[Version]:
-        """Versions of a model, newest first.
+    async def versions(
+        self,
+        tenant: str,
+        name: str,
+        request: PageRequest,
+        *,
+        stage: Stage | None = None,
+        format: str | None = None,  # noqa: A002 - the API's word
+    ) -> Listing[Version]:
+        """Versions of a model, newest first; None: of whatever stage or format.
 
         Raises:
             ModelError: ``MODEL_001`` if the tenant has no such model.
         """
-        async with self._db.read() as session:
+        async with self._db.read(tenant) as session:
             if await ModelRepository(session, tenant).get(name) is None:
                 raise_no_model(tenant, name)
-            return await VersionRepository(session, tenant).page(name, request)
+            return await VersionRepository(session, tenant).page(name, request, stage=stage, format=format)
 
     async def version(self, tenant: str, name: str, version: int) -> Version:
         """One version.
@@ -92,25 +79,28 @@ class ModelService:
         Raises:
             ModelError: ``MODEL_001`` if the tenant has no such version.
         """
-        async with self._db.read() as session:
+        async with self._db.read(tenant) as session:
             found = await VersionRepository(session, tenant).get(name, version)
         if found is None:
             raise_no_model(tenant, f"{name}@{version}")
         return found
 
-    async def resolve(self, tenant: str, name: str, version: int | None = None) -> Version:
-        """The version a caller means: the one named, else the one in PRODUCTION, else the newest.
+    async def resolve(self, tenant: str, name: str, version: int | None = None, *, alias: str | None = None) -> Version:
+        """The version a caller means: the one named or under the alias, else the one in PRODUCTION, else the newest.
 
         Raises:
             ModelError: ``MODEL_001`` if there is none.
         """
         if version is not None:
             return await self.version(tenant, name, version)
-        async with self._db.read() as session:
+        async with self._db.read(tenant) as session:
             versions = VersionRepository(session, tenant)
-            found = await versions.in_production(name) or await versions.newest(name)
+            if alias is not None:
+                found = await versions.under_alias(name, alias)
+            else:
+                found = await versions.in_production(name) or await versions.newest(name)
         if found is None:
-            raise_no_model(tenant, name, "with a version")
+            raise_no_model(tenant, name, "with a version" if alias is None else f"with an alias {alias!r}")
         return found
 
     async def manifest(self, version: Version) -> bytes:

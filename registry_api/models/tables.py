@@ -17,7 +17,11 @@ class ModelRow(Base):
     """One model; ``last_version`` is the newest version's number, 0 before the first."""
 
     __tablename__ = "models"
-    __table_args__ = (UniqueConstraint("tenant", "name"),)
+    __table_args__ = (
+        UniqueConstraint("tenant", "name"),
+        Index(None, "tenant", "created_at", "id"),
+        Index(None, "tenant", "updated_at", "id"),
+    )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     tenant: Mapped[str] = mapped_column(ForeignKey("tenants.name"))
@@ -43,6 +47,8 @@ class VersionRow(Base):
             sqlite_where=text("stage = 'PRODUCTION'"),
             postgresql_where=text("stage = 'PRODUCTION'"),
         ),
+        Index(None, "model_id", "stage", "version"),
+        Index(None, "model_id", "format", "version"),
     )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
@@ -61,6 +67,11 @@ class VersionRow(Base):
     created_at: Mapped[datetime]
     created_by: Mapped[str] = mapped_column(String(200))
     created_by_key: Mapped[str] = mapped_column(String(64))
+    description: Mapped[str] = mapped_column(Text)
+    tags: Mapped[list[str]] = mapped_column(Json)
+    deprecated_at: Mapped[datetime | None]
+    sunset_at: Mapped[datetime | None]
+    deprecation_message: Mapped[str | None] = mapped_column(Text)
 
     files: Mapped[list[VersionFileRow]] = relationship(order_by="VersionFileRow.position", lazy="raise")
     variants: Mapped[list[VariantRow]] = relationship(order_by="VariantRow.id", lazy="raise")
@@ -84,10 +95,10 @@ class VariantRow(Base):
     """One signed variant of a version."""
 
     __tablename__ = "variants"
-    __table_args__ = (UniqueConstraint("version_id", "name"),)
+    __table_args__ = (UniqueConstraint("version_id", "name"), Index(None, "tenant", "digest"))
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
-    tenant: Mapped[str] = mapped_column(ForeignKey("tenants.name"), index=True)
+    tenant: Mapped[str] = mapped_column(ForeignKey("tenants.name"))
     version_id: Mapped[int] = mapped_column(ForeignKey("versions.id"))
     name: Mapped[str] = mapped_column(String(100))
     format: Mapped[str] = mapped_column(String(32))
@@ -99,3 +110,17 @@ class VariantRow(Base):
     size: Mapped[int] = mapped_column(BigInteger)
     source: Mapped[bool]
     created_at: Mapped[datetime]
+
+
+class AliasRow(Base):
+    """A movable name of one version of a model."""
+
+    __tablename__ = "aliases"
+    __table_args__ = (Index(None, "tenant"),)
+
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(63), primary_key=True)
+    tenant: Mapped[str] = mapped_column(ForeignKey("tenants.name"))
+    version_id: Mapped[int] = mapped_column(ForeignKey("versions.id"))
+    moved_at: Mapped[datetime]
+    moved_by: Mapped[str] = mapped_column(String(200))

@@ -29,7 +29,7 @@ class Model:
     tenant: str
     name: str
     description: str
-    tags: tuple[str, ...]
+    tags: tuple[str, ...]  # "key:value" or "key"
     latest_version: int | None  # None: nothing registered yet
     production_version: int | None  # None: nothing in production
     created_at: datetime
@@ -52,8 +52,17 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Deprecation:
+    """A version that is not to be used any more."""
+
+    since: datetime
+    sunset: datetime | None  # when it may stop being served; None: not decided
+    message: str  # what to use instead
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """One registered version; only its stage ever changes."""
+    """One registered version. Its bytes never change; its stage, description and tags may."""
 
     tenant: str
     model: str
@@ -71,6 +80,9 @@ class Version:
     created_at: datetime
     created_by: str  # name of the API key
     variants: tuple[Variant, ...]
+    description: str = ""
+    tags: tuple[str, ...] = ()  # "key:value" or "key"
+    deprecation: Deprecation | None = None  # None: it is not deprecated
 
     def variant(self, name: str | None = None) -> Variant | None:
         """The variant of that name, or the source one; None if there is none of that name."""

@@ -12,12 +12,14 @@ upload never loses a blob that it was told is there. The argument:
 3.  An upload leaves the state *open* only by being completed, or by being given up, which is for good. Registration asks the
     store while its upload is open and then moves it from *open* to *completed* under the lock. If that succeeds, the upload
     was open all the time in between, so by 2 nothing it names was removed; from the commit on, the version's rows name it.
-4.  Manifests, signatures and archives are named by no row before the transaction that registers them; that transaction stores
-    them, or asks the store for them, itself.
+4.  Manifests, signatures and archives are named by no row before the transaction that registers them; that transaction asks
+    the store for them, and stores what is gone again.
 5.  Bytes that arrive for an upload that was given up meanwhile are removed by the one who received them: it looks at the
     upload after the blob became visible. If it sees a live upload, whoever gives that up later comes after the blob.
 
-A process killed in the instant between the two steps of 5 leaves, at worst, a blob that takes room and that nobody names.
+A process killed in the instant between the two steps of 5 leaves, at worst, a blob that takes room and that nobody names;
+so does one killed between storing a manifest and the transaction of 4. The collection
+(:mod:`registry_api.storage.collection`) finds those.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from typing import Final
 
 from artifacts.digest import Digest
 from artifacts.stores.interface import BlobStore
+from artifacts.stores.parts import PartStore
 from core.errors import ErrorCode, Overloaded
 from registry_api.db.session import Database, Session
 from registry_api.storage.repository import StorageRepository
@@ -41,12 +44,14 @@ class StoredBlobs:
     Args:
         db: Where references are.
         store: Where blobs are.
+        parts: Where their parts are while they are sent.
         tenant_bytes: The most bytes of one tenant; 0 is no limit.
     """
 
-    def __init__(self, db: Database, store: BlobStore, *, tenant_bytes: int) -> None:
+    def __init__(self, db: Database, store: BlobStore, parts: PartStore, *, tenant_bytes: int) -> None:
         self._db = db
         self._store = store
+        self._parts = parts
         self._tenant_bytes = tenant_bytes
 
     async def admit(self, session: Session, tenant: str) -> None:
@@ -69,14 +74,18 @@ class StoredBlobs:
         """See :meth:`registry_api.models.uploads.interface.TenantBlobs.discard`."""
         removed = 0
         for digest in dict.fromkeys(digests):
-            if await self._store.size(tenant, digest) is not None:  # spares the lock where nothing can be removed
+            if await self._is_there(tenant, digest):  # spares the lock where nothing can be removed
                 removed += await self._discard(tenant, digest)
         return removed
 
+    async def _is_there(self, tenant: str, digest: Digest) -> bool:
+        return await self._store.size(tenant, digest) is not None or bool(await self._parts.arrived(tenant, digest))
+
     async def _discard(self, tenant: str, digest: Digest) -> bool:
-        async with self._db.write() as session:
+        async with self._db.write(tenant) as session:
             await lock_tenant(session, tenant)
             if await StorageRepository(session, tenant).refers_to(digest):
                 return False
             await self._store.delete(tenant, digest)
+            await self._parts.discard(tenant, digest)
         return True

@@ -3,15 +3,39 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select, union_all
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, TypeAlias
+
+from sqlalchemy import ColumnElement, Select, delete, exists, func, not_, or_, select, union, union_all, update
 from sqlalchemy.orm import InstrumentedAttribute
 
 from artifacts.digest import Digest
 from registry_api.builds.tables import BuildRow
 from registry_api.db.session import Session
+from registry_api.deployments.tables import DeploymentRow
+from registry_api.jobs.tables import JobLogRow, JobRow
 from registry_api.models.tables import VariantRow, VersionFileRow, VersionRow
 from registry_api.models.uploads.tables import UploadFileRow, UploadRow
 from registry_api.models.uploads.values import UploadState
+from registry_api.tenancy.tables import TenantRow
+from registry_api.tunings.tables import TuningRow
+
+_Column: TypeAlias = InstrumentedAttribute[str] | InstrumentedAttribute[str | None]
+
+_REQUIRED: Final[tuple[tuple[InstrumentedAttribute[str], tuple[_Column, ...]], ...]] = (
+    (VersionFileRow.tenant, (VersionFileRow.digest,)),
+    (VersionRow.tenant, (VersionRow.digest, VersionRow.signature_digest)),
+    (VariantRow.tenant, (VariantRow.digest, VariantRow.signature_digest)),
+    (
+        BuildRow.tenant,
+        (
+            *(BuildRow.variant_digest, BuildRow.variant_signature_digest),
+            *(BuildRow.digest, BuildRow.signature_digest, BuildRow.archive_digest),
+        ),
+    ),
+)
+"""Columns that name a blob, with the column that says whose row it is."""
 
 
 class StorageRepository:
@@ -44,30 +68,77 @@ class StorageRepository:
         """Whether any row needs that blob."""
         return bool(await self._session.scalar(select(or_(*self._references(digest)))))
 
-    def _references(self, digest: Digest) -> tuple[ColumnElement[bool], ...]:
-        declared = select(UploadFileRow.upload_id).join(UploadRow, UploadRow.id == UploadFileRow.upload_id)
-        live = and_(
-            UploadFileRow.tenant == self._tenant,
-            UploadFileRow.digest == digest,
-            UploadRow.state != UploadState.ABORTED,
-        )
-        return (
-            self._row(digest, VersionFileRow.tenant, VersionFileRow.digest),
-            declared.where(live).exists(),
-            self._row(digest, VersionRow.tenant, VersionRow.digest, VersionRow.signature_digest),
-            self._row(digest, VariantRow.tenant, VariantRow.digest, VariantRow.signature_digest),
-            self._row(
-                digest,
-                BuildRow.tenant,
-                *(BuildRow.variant_digest, BuildRow.variant_signature_digest),
-                *(BuildRow.digest, BuildRow.signature_digest, BuildRow.archive_digest),
+    async def referenced(self, digests: Sequence[Digest]) -> frozenset[Digest]:
+        """Which of some digests any row needs; one question for all of them."""
+        wanted = union_all(
+            *(
+                select(column).where(tenant == self._tenant, column.in_(digests))
+                for tenant, columns in _REQUIRED
+                for column in columns
             ),
+            self._live(UploadFileRow.digest).where(UploadFileRow.digest.in_(digests)),
         )
+        return frozenset(found for found in await self._session.scalars(wanted) if found is not None)
+
+    async def required(self) -> frozenset[Digest]:
+        """Every digest whose blob must be there: of versions, variants and builds, not of uploads that are being sent."""
+        wanted = union(
+            *(
+                select(column).where(tenant == self._tenant, column.is_not(None))
+                for tenant, columns in _REQUIRED
+                for column in columns
+            )
+        )
+        return frozenset(found for found in await self._session.scalars(wanted) if found is not None)
+
+    async def sizes(self) -> dict[Digest, int]:
+        """How many bytes the files of versions have, by digest."""
+        found = select(VersionFileRow.digest, VersionFileRow.size).where(VersionFileRow.tenant == self._tenant)
+        return {row.digest: row.size for row in await self._session.execute(found.distinct())}
+
+    def _live(self, *columns: Any) -> Select[Any]:
+        """What uploads declare that were not given up."""
+        joined = select(*columns).join(UploadRow, UploadRow.id == UploadFileRow.upload_id)
+        return joined.where(UploadFileRow.tenant == self._tenant, UploadRow.state != UploadState.ABORTED)
+
+    def _references(self, digest: Digest) -> tuple[ColumnElement[bool], ...]:
+        rows = (self._row(digest, tenant, *columns) for tenant, columns in _REQUIRED)
+        return (*rows, self._live(UploadFileRow.upload_id).where(UploadFileRow.digest == digest).exists())
 
     def _row(
         self,
         digest: Digest,
         tenant: InstrumentedAttribute[str],
-        *columns: InstrumentedAttribute[str] | InstrumentedAttribute[str | None],
+        *columns: _Column,
     ) -> ColumnElement[bool]:
         return exists().where(tenant == self._tenant, or_(*(column == digest for column in columns)))
+
+
+async def tenant_names(session: Session) -> list[str]:
+    """Every tenant."""
+    return list((await session.scalars(select(TenantRow.name).order_by(TenantRow.name))).all())
+
+
+async def forget_jobs(session: Session, *, ended_before: datetime, most: int) -> int:
+    """Removes ended jobs and their logs; of a job that a build, tuning or deployment names, the log only.
+
+    Args:
+        session: For every tenant.
+        ended_before: Those that ended before this.
+        most: At most so many in one transaction.
+
+    Returns:
+        How many were removed or lost their log; fewer than ``most``: there are no more.
+    """
+    named = union(select(BuildRow.job_id), select(TuningRow.job_id), select(DeploymentRow.job_id)).subquery()
+    is_named = JobRow.id.in_(select(named.c.job_id))
+    due = select(JobRow.number, is_named.label("named")).where(
+        JobRow.finished_at < ended_before, or_(JobRow.log_size > 0, not_(is_named))
+    )
+    rows = (await session.execute(due.order_by(JobRow.number).limit(most))).all()
+    numbers = [row.number for row in rows]
+    unnamed = [row.number for row in rows if not row.named]
+    await session.execute(delete(JobLogRow).where(JobLogRow.job_number.in_(numbers)))
+    await session.execute(update(JobRow).where(JobRow.number.in_(numbers)).values(log_size=0))
+    await session.execute(delete(JobRow).where(JobRow.number.in_(unnamed)))
+    return len(rows)

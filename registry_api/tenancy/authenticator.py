@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks API keys against the database, remembering good ones for a few seconds.
+"""Checks API keys against the database, remembering good ones for a moment.
 
-A key revoked here stops at once; one revoked by another process stops when its entry ends, at most five seconds later.
-Expiry is checked on every use. Keys that failed are not remembered: guessing must not fill memory.
+A key revoked or rotated here changes at once; one changed by another process when its entry ends. Expiry, of a key and of the
+secret it had before it was rotated, is checked on every use. Keys that failed are not remembered: guessing must not fill
+memory.
 """
 
 from __future__ import annotations
@@ -10,22 +11,35 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from core.clock import Clock
 from core.errors import AuthError, ErrorCode
-from registry_api.db.session import Database
+from registry_api.db.session import EVERY_TENANT, Database
 from registry_api.http.auth import Principal
 from registry_api.tenancy.credentials import Credential, parse
 from registry_api.tenancy.repository import find_credential
-from registry_api.tenancy.values import ApiKey
+from registry_api.tenancy.uses import KeyUses
+from registry_api.tenancy.values import ApiKey, StoredKey
 
 _REMEMBERED: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Entry:
+class _Found:
     key: ApiKey
+    previous: bool  # whether what was shown is the secret before the last rotation
+
+    def usable(self, now: datetime) -> bool:
+        key = self.key
+        replaced = self.previous and (key.previous_until is None or key.previous_until <= now)
+        return key.usable(now) and not replaced
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry:
+    found: _Found
     until: float  # monotonic seconds
 
 
@@ -36,12 +50,14 @@ class KeyAuthenticator:
         db: Where keys are.
         clock: For expiry and for the age of remembered keys.
         cache_seconds: How long a good key is remembered; 0 asks the database every time.
+        uses: Told of each use; None: nobody is.
     """
 
-    def __init__(self, db: Database, clock: Clock, *, cache_seconds: float) -> None:
+    def __init__(self, db: Database, clock: Clock, *, cache_seconds: float, uses: KeyUses | None = None) -> None:
         self._db = db
         self._clock = clock
         self._cache_seconds = cache_seconds
+        self._uses = uses
         self._entries: OrderedDict[bytes, _Entry] = OrderedDict()  # by hash: no secret is kept in memory
 
     async def authenticate(self, credential: str) -> Principal:
@@ -51,39 +67,63 @@ class KeyAuthenticator:
             AuthError: ``AUTH_002`` if it is unknown, expired or revoked; which of them is not told.
         """
         slot = hashlib.sha256(credential.encode(errors="replace")).digest()
-        entry = self._entries.get(slot)
-        if entry is not None and self._clock.monotonic() < entry.until:
-            key: ApiKey | None = entry.key
-        else:
-            self._entries.pop(slot, None)
-            key = await self._look_up(credential)
-            if key is not None:
-                self._remember(slot, key)
-        if key is None or not key.usable(self._clock.now()):
+        found = self._remembered(slot)
+        if found is None:
+            found = await self._look_up(credential)
+            self._remember(slot, found)
+        if found is None or not found.usable(self._clock.now()):
             raise AuthError(ErrorCode.AUTH_INVALID, "The API key is unknown, expired or revoked. Use another one.")
-        return Principal(tenant=key.tenant, key_id=key.id, name=key.name, roles=key.roles, expires_at=key.expires_at)
+        return self._used(found.key)
+
+    async def in_force(self, key_id: str) -> bool:
+        """Whether the key of that id opens anything now; for tokens that were made with it. Counts as a use."""
+        slot = key_id.encode()  # no hash of a credential is as short
+        found = self._remembered(slot)
+        if found is None:
+            async with self._db.read(EVERY_TENANT) as session:
+                stored = await find_credential(session, key_id)
+            found = None if stored is None else _Found(key=stored.key, previous=False)
+            self._remember(slot, found)
+        if found is None or not found.usable(self._clock.now()):
+            return False
+        self._used(found.key)
+        return True
 
     def forget(self, key_id: str) -> None:
-        """Makes a revoked key stop at once in this process."""
-        for slot in [slot for slot, entry in self._entries.items() if entry.key.id == key_id]:
+        """Makes a change of a key count at once in this process."""
+        for slot in [slot for slot, entry in self._entries.items() if entry.found.key.id == key_id]:
             del self._entries[slot]
 
-    async def _look_up(self, text: str) -> ApiKey | None:
+    def _used(self, key: ApiKey) -> Principal:
+        if self._uses is not None:
+            self._uses.note(key.id)
+        return Principal(tenant=key.tenant, key_id=key.id, name=key.name, roles=key.roles, expires_at=key.expires_at)
+
+    async def _look_up(self, text: str) -> _Found | None:
         credential = parse(text)
         if credential is None:
             return None
-        async with self._db.read() as session:
+        async with self._db.read(EVERY_TENANT) as session:
             found = await find_credential(session, credential.id)
         return _checked(credential, found)
 
-    def _remember(self, slot: bytes, key: ApiKey) -> None:
-        if self._cache_seconds <= 0:
+    def _remembered(self, slot: bytes) -> _Found | None:
+        entry = self._entries.get(slot)
+        if entry is None or self._clock.monotonic() < entry.until:
+            return None if entry is None else entry.found
+        del self._entries[slot]
+        return None
+
+    def _remember(self, slot: bytes, found: _Found | None) -> None:
+        if found is None or self._cache_seconds <= 0:
             return
-        self._entries[slot] = _Entry(key=key, until=self._clock.monotonic() + self._cache_seconds)
+        self._entries[slot] = _Entry(found=found, until=self._clock.monotonic() + self._cache_seconds)
         if len(self._entries) > _REMEMBERED:
             self._entries.popitem(last=False)
 
 
-def _checked(credential: Credential, found: tuple[ApiKey, str] | None) -> ApiKey | None:
-    key, stored = found if found is not None else (None, None)
-    return key if credential.matches(stored) else None
+def _checked(credential: Credential, stored: StoredKey | None) -> _Found | None:
+    """Compares with both secrets, whichever it is and whether there are any, so that the time taken tells nothing."""
+    current = credential.matches(None if stored is None else stored.secret_hash)
+    previous = credential.matches(None if stored is None else stored.previous_hash)
+    return _Found(key=stored.key, previous=not current) if stored is not None and (current or previous) else None

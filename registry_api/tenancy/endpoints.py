@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Annotated, Final, TypeAlias
 
 from fastapi import APIRouter, Query
@@ -17,18 +18,20 @@ from registry_api.http.fields import IdPath, Name, NamePath
 from registry_api.http.pagination import Page, Paging
 from registry_api.http.problem import problems
 from registry_api.http.services import provided
+from registry_api.tenancy.keys import KeyService
 from registry_api.tenancy.schemas import (
     FeaturesIn,
     KeyIn,
     KeyOut,
     LimitsIn,
     MintedKeyOut,
+    RotateIn,
     TenantIn,
     TenantOut,
     TrustOut,
     WhoAmI,
 )
-from registry_api.tenancy.service import KeyService, TenantService
+from registry_api.tenancy.service import TenantService
 from registry_api.tenancy.values import NewKey
 
 Tenants: TypeAlias = Annotated[TenantService, provided(TenantService)]
@@ -116,6 +119,24 @@ async def create_key(caller: KeyManager, body: KeyIn, keys: Keys) -> MintedKeyOu
 @router.get("/keys", tags=["keys"], summary="List API keys in force", responses=problems())
 async def list_keys(caller: KeyManager, paging: Paging, keys: Keys, tenant: OfTenant = None) -> Page[KeyOut]:
     return (await keys.page(caller, tenant, paging)).page(KeyOut.of)
+
+
+@router.post(
+    "/keys/{key}/rotate",
+    tags=["keys"],
+    status_code=201,
+    summary="Give an API key a new secret",
+    description=(
+        "The key stays what it is. Its new plaintext is in this response and nowhere else; the one it had works for "
+        "`overlap_seconds` more, the one before that stops at once."
+    ),
+    responses=problems(E.KEY_NOT_FOUND),
+)
+async def rotate_key(
+    caller: KeyManager, key: IdPath, body: RotateIn, keys: Keys, tenant: OfTenant = None
+) -> MintedKeyOut:
+    overlap = timedelta(seconds=body.overlap_seconds)
+    return MintedKeyOut.minted(await keys.rotate(caller, tenant, key, overlap=overlap))
 
 
 @router.delete(

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads and writes tenants and keys.
 
-Two lookups cross tenants, because they come before a tenant is known or stand above all of them: the one by key id when a
-credential is checked, and the list of tenants for the platform's administrators.
+What crosses tenants does so because it comes before a tenant is known or stands above all of them: the look-up of a key by
+its id when a credential is checked, the times of keys' last uses, and the list of tenants for the platform's administrators.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from registry_api.db.session import Session
 from registry_api.http.access import Role
 from registry_api.http.pagination import Listing, PageRequest, listing
 from registry_api.tenancy.tables import ApiKeyRow, TenantRow
-from registry_api.tenancy.values import ApiKey, Limits, Tenant
+from registry_api.tenancy.values import ApiKey, Limits, StoredKey, Tenant
 
 
 async def lock_tenant(session: Session, tenant: str) -> None:
@@ -108,15 +108,29 @@ class KeyRepository:
         ).all()
         return listing([_key(row) for row in rows], request, lambda key: (key.id,))
 
-    async def revoke(self, key_id: str, at: datetime) -> bool:
-        """Revokes a key; False if this tenant has no such key in force."""
-        revoked = await self._session.scalar(
-            update(ApiKeyRow)
-            .where(ApiKeyRow.tenant == self._tenant, ApiKeyRow.id == key_id, ApiKeyRow.revoked_at.is_(None))
-            .values(revoked_at=at)
-            .returning(ApiKeyRow.id)
+    async def revoke(self, key_id: str, at: datetime) -> None:
+        """Revokes a key of this tenant."""
+        await self._session.execute(
+            update(ApiKeyRow).where(ApiKeyRow.tenant == self._tenant, ApiKeyRow.id == key_id).values(revoked_at=at)
         )
-        return revoked is not None
+
+    async def get(self, key_id: str) -> ApiKey | None:
+        """The key of that id, for a change of it; revoked or expired ones too."""
+        row = await self._session.scalar(
+            select(ApiKeyRow).where(ApiKeyRow.tenant == self._tenant, ApiKeyRow.id == key_id).with_for_update()
+        )
+        return None if row is None else _key(row)
+
+    async def rotate(self, key_id: str, secret_hash: str, *, previous_until: datetime) -> ApiKey:
+        """Gives a key of this tenant a new secret; the one it had works until then, the one before that no more."""
+        row = await self._session.scalar(
+            update(ApiKeyRow)
+            .where(ApiKeyRow.tenant == self._tenant, ApiKeyRow.id == key_id)
+            .values(secret_hash=secret_hash, previous_hash=ApiKeyRow.secret_hash, previous_until=previous_until)
+            .returning(ApiKeyRow)
+        )
+        assert row is not None
+        return _key(row)
 
     async def first_key(self, name: str) -> ApiKey | None:
         """The key of that name made at the first start, revoked or not; None if there never was one."""
@@ -127,10 +141,22 @@ class KeyRepository:
         return None if row is None else _key(row)
 
 
-async def find_credential(session: Session, key_id: str) -> tuple[ApiKey, str] | None:
-    """The key of any tenant with that id, and the hash of its secret. For authentication only."""
+async def find_credential(session: Session, key_id: str) -> StoredKey | None:
+    """The key of any tenant with that id, and the hashes of its secrets. For authentication only."""
     row = await session.get(ApiKeyRow, key_id)
-    return None if row is None else (_key(row), row.secret_hash)
+    if row is None:
+        return None
+    return StoredKey(key=_key(row), secret_hash=row.secret_hash, previous_hash=row.previous_hash)
+
+
+async def write_uses(session: Session, uses: Mapping[str, datetime]) -> None:
+    """Writes when keys of any tenant were last used; what is written already and later stays."""
+    for key_id, at in sorted(uses.items()):  # in one order, so that two processes do not wait for each other
+        await session.execute(
+            update(ApiKeyRow)
+            .where(ApiKeyRow.id == key_id, or_(ApiKeyRow.last_used_at.is_(None), ApiKeyRow.last_used_at < at))
+            .values(last_used_at=at)
+        )
 
 
 def _tenant(row: TenantRow) -> Tenant:
@@ -142,6 +168,8 @@ def _tenant(row: TenantRow) -> Tenant:
             requests_per_second=row.requests_per_second,
             burst=row.burst,
             concurrent_requests=row.concurrent_requests,
+            requests_per_hour=row.requests_per_hour,
+            requests_per_day=row.requests_per_day,
         ),
         features=row.features or {},
     )
@@ -152,9 +180,11 @@ def _key(row: ApiKeyRow) -> ApiKey:
         id=row.id,
         tenant=row.tenant,
         name=row.name,
-        roles=frozenset(Role(scope) for scope in row.roles),
+        roles=frozenset(Role(role) for role in row.roles),
         created_at=row.created_at,
         created_by=row.created_by,
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
+        last_used_at=row.last_used_at,
+        previous_until=row.previous_until,
     )

@@ -14,7 +14,10 @@ from registry_api.http.fields import Incoming, Line, Moment, Name, Outgoing, Tim
 from registry_api.tenancy.values import ApiKey, Limits, MintedKey, Tenant
 
 _MOST: Final = 1_000_000
+_MOST_IN_A_WINDOW: Final = 2_000_000_000  # fits a 32-bit column
+_LONGEST_OVERLAP: Final = 7 * 24 * 3600  # seconds
 _Count: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=_MOST), BeforeValidator(whole)]
+_Quota: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=_MOST_IN_A_WINDOW), BeforeValidator(whole)]
 _Rate: TypeAlias = Annotated[float, Field(strict=True, ge=0, le=_MOST)]
 _FEATURE: Final = r"^[a-z][a-z0-9_.]*$"
 _FEATURES_SCHEMA: Final = {
@@ -37,6 +40,8 @@ class LimitsIn(Incoming):
     requests_per_second: _Rate | None = Field(default=None, description="In the long run; 0: no request passes.")
     burst: _Count | None = Field(default=None, description="At once after a pause; null: those of one second.")
     concurrent_requests: _Count | None = Field(default=None, description="Under way at a time; 0: no request passes.")
+    requests_per_hour: _Quota | None = Field(default=None, description="Hours of UTC; 0: no request passes.")
+    requests_per_day: _Quota | None = Field(default=None, description="Days of UTC; 0: no request passes.")
 
     def value(self) -> Limits:
         """The limits as a value."""
@@ -49,6 +54,8 @@ class LimitsOut(Outgoing):
     requests_per_second: float | None
     burst: int | None
     concurrent_requests: int | None
+    requests_per_hour: int | None
+    requests_per_day: int | None
 
     @classmethod
     def of(cls, limits: Limits) -> LimitsOut:
@@ -99,6 +106,14 @@ class KeyIn(Incoming):
     expires_at: Moment | None = None
 
 
+class RotateIn(Incoming):
+    """How a key's secret is replaced."""
+
+    overlap_seconds: Annotated[int, Field(strict=True, ge=0, le=_LONGEST_OVERLAP), BeforeValidator(whole)] = Field(
+        default=3600, description="For which the secret it has works on; 0: it stops at once."
+    )
+
+
 class KeyOut(Outgoing):
     """A key, without its secret."""
 
@@ -109,6 +124,8 @@ class KeyOut(Outgoing):
     created_at: Timestamp
     created_by: str | None = Field(description="Id of the key that asked for it; null for the first one.")
     expires_at: Timestamp | None
+    last_used_at: Timestamp | None = Field(description="To the minute; null: not yet.")
+    previous_until: Timestamp | None = Field(description="Until when the secret before the last rotation works.")
 
     @classmethod
     def of(cls, key: ApiKey) -> KeyOut:
@@ -163,6 +180,8 @@ def _shown(key: ApiKey) -> dict[str, Any]:
         "created_at": key.created_at,
         "created_by": key.created_by,
         "expires_at": key.expires_at,
+        "last_used_at": key.last_used_at,
+        "previous_until": key.previous_until,
     }
 
 
@@ -179,6 +198,8 @@ class TrustOut(Outgoing):
     """What counts as signed for one tenant; `artifacts.signing.policy` writes it."""
 
     schema_version: int
+    serial: int = Field(default=0, description="Grows with every change.")
+    issued_at: Timestamp | None = Field(default=None, description="Of the last change.")
     tenant: str
     keys: list[TrustedKeyOut]
     revoked_keys: list[str]

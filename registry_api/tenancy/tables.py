@@ -23,11 +23,13 @@ class TenantRow(Base):
     requests_per_second: Mapped[float | None]
     burst: Mapped[int | None]
     concurrent_requests: Mapped[int | None]
+    requests_per_hour: Mapped[int | None]
+    requests_per_day: Mapped[int | None]
     features: Mapped[dict[str, bool] | None] = mapped_column(Json)
 
 
 class ApiKeyRow(Base):
-    """One API key; ``secret_hash`` is the SHA-256 of its secret, hexadecimal."""
+    """One API key; a hash is the SHA-256 of a secret, hexadecimal. The previous secret works until ``previous_until``."""
 
     __tablename__ = "api_keys"
     __table_args__ = (Index(None, "tenant", "id"),)
@@ -41,3 +43,6 @@ class ApiKeyRow(Base):
     created_by: Mapped[str | None] = mapped_column(String(16))
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+    previous_hash: Mapped[str | None] = mapped_column(String(64))
+    previous_until: Mapped[datetime | None]

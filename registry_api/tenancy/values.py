@@ -18,6 +18,8 @@ class Limits:
     requests_per_second: float | None = None  # in the long run
     burst: int | None = None  # requests at once after a pause
     concurrent_requests: int | None = None  # under way at a time
+    requests_per_hour: int | None = None  # of UTC
+    requests_per_day: int | None = None  # of UTC
 
 
 NO_LIMITS: Final = Limits()
@@ -46,10 +48,21 @@ class ApiKey:
     created_by: str | None  # id of the key that asked for it; None: made at the first start
     expires_at: datetime | None  # None: does not expire
     revoked_at: datetime | None  # None: not revoked
+    last_used_at: datetime | None = None  # to the minute; None: never, or not for long enough to be written down
+    previous_until: datetime | None = None  # until when the secret before the last rotation works; None: none does
 
     def usable(self, now: datetime) -> bool:
         """Whether the key opens anything at ``now``."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredKey:
+    """A key, and the hashes of its secrets."""
+
+    key: ApiKey
+    secret_hash: str
+    previous_hash: str | None  # of the secret before the last rotation; counts until ``key.previous_until``
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

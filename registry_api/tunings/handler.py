@@ -103,7 +103,7 @@ class TuneHandler:
         return None
 
     async def _source(self, tenant: str, tuning_id: str) -> Source:
-        async with self._db.read() as session:
+        async with self._db.read(tenant) as session:
             found = await TuningRepository(session, tenant).get(tuning_id)
         if found is None:
             raise_no_tuning(tuning_id)

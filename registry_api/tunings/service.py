@@ -42,7 +42,7 @@ class TuningService:
         """
         source = source_of(await self._models.resolve(tenant, model, version), variant)
         tuning_id = new_id()
-        async with self._db.write() as session:
+        async with self._db.write(tenant) as session:
             new = NewJob(tenant=tenant, kind=JobKind.TUNE, spec={"tuning": tuning_id})
             job = await self._jobs.enqueue(session, new)
             return await TuningRepository(session, tenant).add(tuning_id, source, job, now=self._clock.now())
@@ -53,7 +53,7 @@ class TuningService:
         Raises:
             NotFound: ``TUNING_001`` if the tenant has none of that id.
         """
-        async with self._db.read() as session:
+        async with self._db.read(tenant) as session:
             found = await TuningRepository(session, tenant).get(tuning_id)
         if found is None:
             raise_no_tuning(tuning_id)
@@ -63,7 +63,7 @@ class TuningService:
         """Tunings, newest first."""
         position = request.position(int)
         before = None if position is None else position[0]
-        async with self._db.read() as session:
+        async with self._db.read(tenant) as session:
             rows = await TuningRepository(session, tenant).page(before=before, limit=request.limit + 1)
         numbered = listing(rows, request, lambda row: (row[0],))
         return Listing(items=tuple(found for _number, found in numbered.items), next_cursor=numbered.next_cursor)
@@ -85,7 +85,7 @@ class TuningService:
             NotFound: ``TUNING_001`` if it was not tuned, or not on such a device.
         """
         source = source_of(await self._models.version(tenant, model, version), variant)
-        async with self._db.read() as session:
+        async with self._db.read(tenant) as session:
             found = await TuningRepository(session, tenant).newest(source.digest, device=device)
         if found is None:
             where = "" if device is None else f" on a device {device}"

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 
-from core.errors import DeadlineExceeded, ErrorCode
+from core.errors import DeadlineExceeded, ErrorCode, FuroshikiError
 from core.inference import InferenceRequest, InferenceResponse
 from core.tensors import Signature
 from runners.batching.waiting import wait_for
@@ -15,6 +16,7 @@ from services.dataplane.catalog.interface import Catalog
 from services.dataplane.gate import Gate
 from services.dataplane.meters import Meters
 from services.dataplane.repository import Repository
+from services.dataplane.requestlog.log import RequestLog
 from services.dataplane.run import Run
 from services.edge.context import Principal
 
@@ -39,12 +41,22 @@ class DataPlane:
         gate: How much of the service each tenant may use.
         meters: Counts requests; who closes models tells it so.
         control: Whether callers may load and unload models.
+        log: Notes requests; None: nobody does.
     """
 
-    def __init__(self, catalog: Catalog, gate: Gate, meters: Meters | None = None, *, control: bool = False) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        gate: Gate,
+        meters: Meters | None = None,
+        *,
+        control: bool = False,
+        log: RequestLog | None = None,
+    ) -> None:
         self._catalog = catalog
         self._gate = gate
         self._meters = Meters() if meters is None else meters
+        self._log = log
         self.ready = catalog.ready
         repository = Repository(catalog, control=control)
         self.versions = repository.versions
@@ -74,7 +86,11 @@ class DataPlane:
         Raises:
             FuroshikiError: Whatever letting in, finding, checking or running the request may raise; see each.
         """
-        self._gate.enter(principal)
+        try:
+            self._gate.enter(principal)
+        except FuroshikiError as error:
+            self._note_refusal(principal, request.model, request.version, error, protocol)
+            raise
         try:
             loaded = await self._acquire(principal, request.model, request.version, request.deadline)
         except BaseException:
@@ -97,13 +113,35 @@ class DataPlane:
             return None
         try:
             self._gate.enter(principal)
-        except BaseException:
+        except BaseException as error:
+            if self._log is not None and isinstance(error, FuroshikiError):
+                self._log.refused(principal, loaded, error.code, protocol)
             self._catalog.release(loaded)
             raise
         return self._run(loaded, principal, protocol)
 
+    def _note_refusal(
+        self, principal: Principal, model: str, version: str | None, error: FuroshikiError, protocol: str
+    ) -> None:
+        """Notes a request beyond a limit, if its model is known: names that callers make up are not kept."""
+        if self._log is None:
+            return
+        with suppress(FuroshikiError):
+            loaded = self._catalog.lease(principal, model, version)
+            if loaded is not None:
+                self._log.refused(principal, loaded, error.code, protocol)
+                self._catalog.release(loaded)
+
     def _run(self, loaded: LoadedModel, principal: Principal, protocol: str) -> Run:
-        return Run(loaded, principal, protocol=protocol, catalog=self._catalog, gate=self._gate, meters=self._meters)
+        return Run(
+            loaded,
+            principal,
+            protocol=protocol,
+            catalog=self._catalog,
+            gate=self._gate,
+            meters=self._meters,
+            log=self._log,
+        )
 
     async def _acquire(
         self, principal: Principal, model: str, version: str | None, deadline: float | None

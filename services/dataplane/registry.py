@@ -12,13 +12,15 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import httpx
 
 import furoshiki
+from artifacts.signing.policy import TrustPolicy
 from core.errors import AuthError, ErrorCode, FuroshikiError, ModelError, Unavailable
 from core.telemetry.logs import get_logger
 from furoshiki import errors as sdk
@@ -107,8 +109,8 @@ class RegistryGateway:
         except AuthError as error:
             raise _unavailable(cause=f"the service's own key: {error}") from None
 
-    async def resolve(self, tenant: str, model: str, version: int | None) -> furoshiki.Version:
-        """What a name and version mean now: the given version, else the one in production, else the newest.
+    async def resolve(self, tenant: str, model: str, version: int | str | None) -> furoshiki.Version:
+        """What a name and version mean now: the given number or alias, else the one in production, else the newest.
 
         Raises:
             ModelError: ``MODEL_001`` if the tenant has no such model or version.
@@ -169,6 +171,12 @@ class RegistryGateway:
             log.warning("tuning_ignored", model=f"{tenant}/{model}@{version}", reason=error.message, code=error.code)
             return None
 
+    async def trust(self, tenant: str) -> TrustPolicy:
+        """The tenant's trust policy as the registry has it; raises as :meth:`resolve`."""
+        with _translated():
+            async with asyncio.timeout(self._patience_s):
+                return TrustPolicy.from_bytes((await self._acting_for(tenant).trust()).to_bytes())
+
     async def close(self) -> None:
         """Closes the connections."""
         await self._connections.aclose()
@@ -188,15 +196,15 @@ class RegistryGateway:
 def _record(identity: furoshiki.Identity) -> TenantRecord:
     limits = identity.limits
     return TenantRecord(
-        limits=_limits(limits.requests_per_second, limits.burst, limits.concurrent_requests),
+        limits=_limits(**asdict(limits)),
         features=effective(identity.features),
     )
 
 
 @lru_cache(maxsize=1024)
-def _limits(requests_per_second: float | None, burst: int | None, concurrent_requests: int | None) -> TenantLimits:
+def _limits(**limits: Any) -> TenantLimits:
     """Equal limits are one object, so that the gate sees by identity that nothing has changed."""
-    return TenantLimits(requests_per_second=requests_per_second, burst=burst, concurrent_requests=concurrent_requests)
+    return TenantLimits(**limits)
 
 
 def _kept(

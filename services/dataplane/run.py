@@ -20,6 +20,7 @@ from services.dataplane.admission import admit
 from services.dataplane.catalog.interface import Catalog
 from services.dataplane.gate import Gate
 from services.dataplane.meters import Meters
+from services.dataplane.requestlog.log import RequestLog
 from services.edge.context import Principal
 
 Answer: TypeAlias = InferenceResponse | Exception
@@ -35,6 +36,7 @@ class Run:
         catalog: Takes the lease back.
         gate: Takes the place back.
         meters: Counts it.
+        log: Notes it; None: nobody does.
     """
 
     __slots__ = (
@@ -42,16 +44,17 @@ class Run:
         "_done",
         "_ended",
         "_gate",
+        "_log",
         "_meters",
         "_model",
         "_outputs",
         "_principal",
         "_protocol",
+        "_request",
         "_started",
         "_ticket",
     )
 
-    _ticket: Ticket
     _done: Callable[[Answer], None]
 
     def __init__(
@@ -63,6 +66,7 @@ class Run:
         catalog: Catalog,
         gate: Gate,
         meters: Meters,
+        log: RequestLog | None = None,
     ) -> None:
         self._model = model
         self._principal = principal
@@ -70,6 +74,9 @@ class Run:
         self._catalog = catalog
         self._gate = gate
         self._meters = meters
+        self._log = log
+        self._request: InferenceRequest | None = None
+        self._ticket: Ticket | None = None
         self._started = time.perf_counter()
         self._ended = False
 
@@ -86,6 +93,7 @@ class Run:
         """
         model = self._model
         self._done = done
+        self._request = request
         self._outputs = request.outputs
         try:
             admit(request, model.handle.signature, subject=model.label)
@@ -111,12 +119,13 @@ class Run:
                 digest=model.digest,
                 outputs=outcome,
                 dtypes=model.output_dtypes,
+                notice=model.notice,
             )
         )
 
     def cancel(self) -> None:
         """Nobody waits any more. May be called after the end."""
-        if not self._ended:
+        if not self._ended and self._ticket is not None:
             self._ticket.cancel()
             self._leave("cancelled")
 
@@ -126,6 +135,18 @@ class Run:
 
     def _leave(self, code: str) -> None:
         self._ended = True
-        self._meters.count(self._model, self._protocol, code, time.perf_counter() - self._started)
+        seconds = time.perf_counter() - self._started
+        self._meters.count(self._model, self._protocol, code, seconds)
+        if self._log is not None:
+            self._log.ended(
+                self._principal,
+                self._model,
+                self._request,
+                self._ticket,
+                code=code,
+                protocol=self._protocol,
+                started=self._started,
+                seconds=seconds,
+            )
         self._gate.leave(self._principal)
         self._catalog.release(self._model)

@@ -27,6 +27,8 @@ class TenantLimits:
     requests_per_second: float | None = None  # in the long run; 0: none at all
     burst: int | None = None  # requests at once after a pause
     concurrent_requests: int | None = None  # under way at a time; 0: none at all
+    requests_per_hour: int | None = None  # of UTC; 0: none at all
+    requests_per_day: int | None = None  # of UTC; 0: none at all
 
 
 NO_LIMITS: Final = TenantLimits()

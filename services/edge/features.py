@@ -25,9 +25,11 @@ class Feature(StrEnum):
     V2_REPOSITORY = "v2.repository"  # repository index, load and unload, over HTTP and gRPC
     V2_STATISTICS = "v2.statistics"  # statistics of models, over HTTP and gRPC
     V2_STREAMING = "v2.streaming"  # ModelStreamInfer over gRPC
+    REQUESTS_LOG = "requests.log"  # the service's share of its requests in the request log, and every failure
+    REQUESTS_LOG_ALL = "requests.log_all"  # all of its requests in the request log, whatever the service's share
 
 
-OFF_BY_DEFAULT: Final[frozenset[str]] = frozenset()
+OFF_BY_DEFAULT: Final[frozenset[str]] = frozenset({Feature.REQUESTS_LOG_ALL.value})
 DEFAULT_FEATURES: Final[frozenset[str]] = frozenset(feature.value for feature in Feature) - OFF_BY_DEFAULT
 
 

@@ -25,17 +25,25 @@ def http_status(code: E) -> int:  # noqa: C901, PLR0911, PLR0912 -- one flat tab
             return 404
         case E.KEY_NOT_FOUND | E.UPLOAD_NOT_FOUND | E.BUILD_NOT_FOUND | E.DEPLOYMENT_NOT_FOUND | E.TUNING_NOT_FOUND:
             return 404
+        case E.APPROVAL_NOT_FOUND | E.WEBHOOK_NOT_FOUND:
+            return 404
         case E.METHOD_NOT_ALLOWED:
             return 405
         case E.NOT_ACCEPTABLE:
             return 406
         case E.MODEL_EXISTS | E.STATE_CONFLICT | E.RESOURCE_EXISTS | E.UPLOAD_INCOMPLETE | E.JOB_CANCELLED:
             return 409
+        case E.GATES_UNMET:
+            return 409
+        case E.IDEMPOTENCY_RUNNING | E.IDEMPOTENCY_UNANSWERED:
+            return 409
+        case E.PRECONDITION_FAILED:
+            return 412
         case E.TOO_LARGE:
             return 413
         case E.UNSUPPORTED_MEDIA_TYPE:
             return 415
-        case E.MODEL_INVALID:
+        case E.MODEL_INVALID | E.IDEMPOTENCY_MISMATCH:
             return 422
         case E.QUOTA_EXCEEDED | E.QUEUE_FULL:
             return 429

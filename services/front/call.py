@@ -196,6 +196,8 @@ class Call:
             return  # the client has gone
         digest, request_id = answer.digest.encode("ascii"), self.request_id.encode("ascii")
         headers = _JSON % (digest, request_id) if json_size is None else _BINARY % (json_size, digest, request_id)
+        if answer.notice is not None:
+            headers += answer.notice.head
         if coding is not None:
             headers += _CODING % coding.label.encode("ascii")
         self.status = 200

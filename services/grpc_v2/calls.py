@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from grpc import StatusCode
 
+from core.deprecation import Notice
 from core.errors import ErrorCode, FuroshikiError
 from services.dataplane.infer import DataPlane
 from services.edge.access_log import AccessLog
@@ -47,7 +48,17 @@ class Parts(Protocol):
 class Call:
     """One call, or one request of a stream, as the access log sees it. ``status`` is the number of its gRPC status."""
 
-    __slots__ = ("headers", "path", "received_bytes", "request_id", "sent_bytes", "started", "status", "tenant")
+    __slots__ = (
+        "headers",
+        "notice",
+        "path",
+        "received_bytes",
+        "request_id",
+        "sent_bytes",
+        "started",
+        "status",
+        "tenant",
+    )
 
     method: Final = "GRPC"
 
@@ -60,6 +71,13 @@ class Call:
         self.sent_bytes = 0
         self.status = 0
         self.tenant = ""
+        self.notice: Notice | None = None  # what a caller of a deprecated version is told
+
+    @property
+    def told(self) -> tuple[tuple[str, str], ...]:
+        """Trailing metadata of a good end: the request id if the caller named one, and what is deprecated."""
+        own = (("x-request-id", self.request_id),) if b"x-request-id" in self.headers else ()
+        return own if self.notice is None else (*own, *self.notice.metadata)
 
 
 _READ: Final = {name: name.encode() for name in ("x-api-key", "authorization", "x-request-id", "traceparent")}
@@ -121,9 +139,9 @@ class Desk:
         return handle
 
     def sign(self, call: Call, context: Context) -> None:
-        """Echoes the request id of a call that names one; errors always carry one."""
-        if b"x-request-id" in call.headers:
-            context.set_trailing_metadata((("x-request-id", call.request_id),))
+        """Echoes the request id of a call that names one, and says what is deprecated; errors always carry the id."""
+        if call.told:
+            context.set_trailing_metadata(call.told)
 
     def cancelled(self, call: Call) -> str:
         """Notes that nobody waits for the call any more."""

@@ -34,21 +34,25 @@ def grpc_status(code: E) -> StatusCode:  # noqa: C901, PLR0911, PLR0912 -- one f
             return StatusCode.UNAUTHENTICATED
         case E.AUTH_FORBIDDEN:
             return StatusCode.PERMISSION_DENIED
-        case E.MODEL_NOT_FOUND | E.JOB_NOT_FOUND | E.BLOB_NOT_FOUND | E.TENANT_NOT_FOUND:
+        case E.MODEL_NOT_FOUND | E.JOB_NOT_FOUND | E.BLOB_NOT_FOUND | E.TENANT_NOT_FOUND | E.APPROVAL_NOT_FOUND:
             return StatusCode.NOT_FOUND
         case E.KEY_NOT_FOUND | E.UPLOAD_NOT_FOUND | E.BUILD_NOT_FOUND | E.DEPLOYMENT_NOT_FOUND | E.TUNING_NOT_FOUND:
+            return StatusCode.NOT_FOUND
+        case E.WEBHOOK_NOT_FOUND:
             return StatusCode.NOT_FOUND
         case E.ROUTE_NOT_FOUND | E.METHOD_NOT_ALLOWED:
             return StatusCode.UNIMPLEMENTED
         case E.MODEL_EXISTS | E.RESOURCE_EXISTS:
             return StatusCode.ALREADY_EXISTS
-        case E.JOB_CANCELLED | E.JOB_LEASE_LOST:
+        case E.JOB_CANCELLED | E.JOB_LEASE_LOST | E.IDEMPOTENCY_RUNNING:
             return StatusCode.ABORTED
-        case E.STATE_CONFLICT | E.UPLOAD_INCOMPLETE | E.MODEL_INVALID:
+        case E.STATE_CONFLICT | E.UPLOAD_INCOMPLETE | E.MODEL_INVALID | E.GATES_UNMET:
             return StatusCode.FAILED_PRECONDITION
         case E.SIGNATURE_MISSING | E.SIGNATURE_INVALID | E.SIGNER_UNTRUSTED | E.DIGEST_MISMATCH | E.FILE_UNEXPECTED:
             return StatusCode.FAILED_PRECONDITION
         case E.FILE_MISSING | E.PATH_UNSAFE | E.SIGNATURE_EXPIRED | E.REVOKED | E.MANIFEST_INVALID | E.SUBJECT_MISMATCH:
+            return StatusCode.FAILED_PRECONDITION
+        case E.PRECONDITION_FAILED | E.IDEMPOTENCY_MISMATCH | E.IDEMPOTENCY_UNANSWERED:
             return StatusCode.FAILED_PRECONDITION
         case E.BLOB_CORRUPT:
             return StatusCode.DATA_LOSS

@@ -78,6 +78,7 @@ class Inference:
             response = await self._plane.infer(principal, request, protocol=PROTOCOL)
         else:
             response = await self._result(run, request)
+        call.notice = response.notice
         if is_large(response, self._limits):
             return await asyncio.to_thread(codec.encode, response, wanted)
         return codec.encode(response, wanted)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Wiring of admission: from settings to who may come in, and how much each tenant may use.
 
-What checks tokens and what speaks to Redis is imported only where it is asked for: together they are 20 MB.
+What checks tokens and what shares limits through Redis is imported only where it is asked for: together they are 20 MB.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from artifacts.tokens.keysource import FileSource, KeySource, UrlSource, allowed
 from core.clock import Clock
 from core.errors import ErrorCode, InitError
 from services.dataplane.gate import Gate
@@ -18,8 +19,8 @@ from services.dataplane.quota.alone import Alone
 from services.dataplane.quota.interface import Sharing
 from services.dataplane.registry import RegistryGateway
 from services.edge.auth import Authenticator, Directory, OpenAuth, RememberedAuth
-from services.edge.auth.keysource import FileSource, KeySource, UrlSource, allowed
 from services.edge.context import TenantLimits
+from services.inference.coordination import Coordination
 from services.inference.settings import InferenceSettings, TokenIssuer
 
 
@@ -48,39 +49,40 @@ def authenticator_of(
     )
 
 
-async def gate_of(settings: InferenceSettings, *, clock: Clock) -> Gate:
+async def gate_of(settings: InferenceSettings, coordination: Coordination, *, clock: Clock) -> Gate:
     """The gate; with Redis, limits are shared from the first request on.
 
-    Raises:
-        InitError: ``INIT_002`` if the URL of Redis is none.
+    Args:
+        settings: All.
+        coordination: How processes reach each other.
+        clock: For the refilling.
     """
     quota = settings.quota
     defaults = TenantLimits(
-        requests_per_second=quota.requests_per_second, burst=quota.burst, concurrent_requests=quota.concurrent_requests
+        requests_per_second=quota.requests_per_second,
+        burst=quota.burst,
+        concurrent_requests=quota.concurrent_requests,
+        requests_per_hour=quota.requests_per_hour,
+        requests_per_day=quota.requests_per_day,
     )
-    return Gate(defaults, sharing=await _sharing(settings, clock), clock=clock)
+    return Gate(defaults, sharing=await _sharing(settings, coordination, clock), clock=clock)
 
 
-async def _sharing(settings: InferenceSettings, clock: Clock) -> Sharing:
-    redis = settings.quota.redis
-    processes = settings.quota.processes or settings.http.workers
-    if redis.url is None:
+async def _sharing(settings: InferenceSettings, coordination: Coordination, clock: Clock) -> Sharing:
+    quota = settings.quota
+    processes = quota.processes or settings.http.workers
+    if coordination.link is None:
         return Alone(processes)
     from services.dataplane.quota.shared import SharedThroughRedis
 
-    try:
-        sharing = SharedThroughRedis(
-            redis.url.get_secret_value(),
-            processes=processes,
-            prefix=redis.prefix,
-            timeout_s=redis.timeout_s,
-            clock=clock,
-        )
-    except ValueError:
-        raise InitError(
-            ErrorCode.SETTING_INVALID,
-            "FUROSHIKI_QUOTA__REDIS__URL: got a value that is not shown; expected redis://host:port/0 or rediss://….",
-        ) from None
+    sharing = SharedThroughRedis(
+        coordination.link,
+        processes=processes,
+        prefix=f"{settings.redis.prefix}:quota",
+        clock=clock,
+        rates_shut=quota.rates_without_redis == "refuse",
+        windows_shut=quota.windows_without_redis == "refuse",
+    )
     await sharing.start()
     return sharing
 
@@ -103,7 +105,7 @@ def _directory(settings: InferenceSettings, gateway: RegistryGateway | None, clo
 
 
 def _tokens(settings: InferenceSettings, gateway: RegistryGateway | None, clock: Clock) -> Directory:
-    from services.edge.auth.keyset import KeySet, Patience
+    from artifacts.tokens.keyset import KeySet, Patience
     from services.edge.auth.tenants import Records, RememberedTenants, SameForAll
     from services.edge.auth.tokens import Issuer, TokenDirectory
 
@@ -119,7 +121,7 @@ def _tokens(settings: InferenceSettings, gateway: RegistryGateway | None, clock:
         Issuer(
             name=name,
             issuer=given.issuer,
-            audience=given.audience,
+            audiences=frozenset({given.audience}),
             keys=KeySet(_source(name, given, jwt.timeout_s), name=name, clock=clock, patience=patience),
             algorithms=frozenset(given.algorithms),
             tenants=frozenset(given.tenants),

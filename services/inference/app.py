@@ -17,6 +17,8 @@ from dataclasses import dataclass
 
 from core.errors import ErrorCode
 from services.dataplane.infer import DataPlane
+from services.dataplane.requestlog.delivery import Delivery
+from services.dataplane.trust.watch import TrustWatch
 from services.edge.access_log import AccessLog
 from services.edge.auth import Authenticator
 from services.edge.faults import shown
@@ -25,6 +27,7 @@ from services.edge.interface import Edge, no_route
 from services.edge.limits import EdgeLimits
 from services.edge.status import http_status
 from services.front.call import Service
+from services.inference.coordination import Coordination
 from services.openapi.edge import OpenApi
 from services.rest_v1.errors import problem
 from services.shared_memory.regions import Regions
@@ -40,7 +43,10 @@ class Parts:
     access_log: AccessLog
     limits: EdgeLimits
     regions: Regions  # of shared memory
+    coordination: Coordination
+    request_log: Delivery | None = None  # None: no request is logged
     metrics_open: bool = False  # whether other machines may read /metrics
+    watch: TrustWatch | None = None  # None: nobody looks for what was revoked
 
 
 def service_of(parts: Parts) -> Service:

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
 from artifacts.keys.file import FileTrust
 from artifacts.signing.verifier import BundleVerifier
-from core.clock import SystemClock
+from core.clock import Clock, ForwardClock, SystemClock
 from core.errors import ErrorCode, InitError
 from runners.batching.policy import BatchLimits
 from runners.bundles import ModelLoader, claimed, load_bundle, loader_of
@@ -23,10 +22,19 @@ from services.dataplane.catalog.registry import RegistryCatalog
 from services.dataplane.infer import DataPlane
 from services.dataplane.meters import Meters
 from services.dataplane.registry import RegistryGateway
+from services.dataplane.requestlog.delivery import Delivery
+from services.dataplane.requestlog.interface import Sink
+from services.dataplane.requestlog.log import RequestLog
+from services.dataplane.requestlog.sinks import FileSink, RegistrySink
+from services.dataplane.trust.live import LiveTrust
+from services.dataplane.trust.seen import SeenPolicies
+from services.dataplane.trust.watch import TrustWatch
 from services.edge.access_log import AccessLog
 from services.edge.limits import EdgeLimits
 from services.inference.admission import authenticator_of, gate_of
 from services.inference.app import Parts
+from services.inference.coordination import coordination_of
+from services.inference.scratch import scratch_folder
 from services.inference.settings import InferenceSettings
 from services.rest_v1.routes import RestV1
 from services.rest_v2.routes import RestV2
@@ -41,28 +49,43 @@ async def build(settings: InferenceSettings) -> Parts:
         SignatureError: ``SIGN_*`` if the bundle does not verify.
     """
     _check_topology(settings)
-    clock = SystemClock()
+    clock = ForwardClock(SystemClock())
     gateway = _gateway(settings)
+    trust = trust_of(settings, gateway, clock)
     loader = loader_of(settings, limits=_batch_limits(settings))
     meters = Meters()
+    coordination = coordination_of(settings, clock=clock)
     catalog: Catalog
     if settings.source == "bundle":
-        tenant, catalog = await _bundle_catalog(settings, loader, meters)
+        tenant, catalog = await _bundle_catalog(settings, loader, meters, trust)
     else:
         tenant = settings.auth.open_tenant
-        catalog = RegistryCatalog(
+        catalog = served = RegistryCatalog(
             _needed(gateway, "FUROSHIKI_SOURCE=registry"),
-            trust=FileTrust(settings.trust.dir),
+            trust=trust,
             loader=loader,
             cache=ModelCache(capacity=settings.cache.bytes, on_close=meters.forget),
             clock=clock,
             fresh_s=settings.registry.fresh_s,
             grace_s=settings.registry.grace_s,
             loads=settings.cache.loads,
-            scratch=settings.home if os.access(settings.home, os.W_OK | os.X_OK) else None,
+            scratch=scratch_folder(settings.cache.scratch, settings.home),
+            turns=coordination.turns,
+            hosts=settings.cache.hosts,
+            refuse_after_sunset=settings.registry.sunset == "refuse",
         )
+        coordination.listen(served.forget)
+    watch = TrustWatch(trust, catalog, every_s=settings.trust.watch_s)
+    await watch.look()  # nothing is answered before it
     authenticator = authenticator_of(settings, gateway, tenant=tenant, clock=clock)
-    plane = DataPlane(catalog, await gate_of(settings, clock=clock), meters, control=_control(settings))
+    request_log = _request_log(settings)
+    plane = DataPlane(
+        catalog,
+        await gate_of(settings, coordination, clock=clock),
+        meters,
+        control=_control(settings),
+        log=None if request_log is None else request_log.log,
+    )
     regions = _regions(settings)
     limits = EdgeLimits(**settings.limits.model_dump())
     return Parts(
@@ -70,10 +93,44 @@ async def build(settings: InferenceSettings) -> Parts:
         authenticator=authenticator,
         edges=(RestV2(plane, limits=limits, version=server_version(), regions=regions), RestV1(plane, limits=limits)),
         access_log=AccessLog(clock=clock, enabled=settings.log.access),
+        request_log=request_log,
         limits=limits,
         regions=regions,
         metrics_open=settings.metrics.open,
+        watch=watch,
+        coordination=coordination,
     )
+
+
+def trust_of(settings: InferenceSettings, gateway: RegistryGateway | None, clock: Clock) -> LiveTrust:
+    """Whom the tenants trust: the operator's files and, with a key of this service's own, the registry."""
+    asked = settings.registry.api_key_file is not None and settings.trust.registry != "ignore"
+    return LiveTrust(
+        FileTrust(settings.trust.dir),
+        SeenPolicies(settings.trust.seen_dir or settings.home / "trust-seen"),
+        clock=clock,
+        ask=gateway.trust if gateway is not None and asked else None,
+        supply=settings.trust.registry == "supply",
+        fresh_s=settings.trust.watch_s / 2,
+    )
+
+
+def _request_log(settings: InferenceSettings) -> Delivery | None:
+    """None if there is nowhere to deliver to."""
+    wanted = settings.request_log
+    sink: Sink
+    if wanted.file is not None:
+        sink = FileSink(wanted.file)
+    elif settings.registry.url is not None and (key := _own_key(settings)) is not None:
+        sink = RegistrySink(settings.registry.url, api_key=key, timeout_s=settings.registry.timeout_s)
+    elif wanted.share:
+        raise _not_set(
+            "FUROSHIKI_REQUEST_LOG__FILE",
+            "FUROSHIKI_REQUEST_LOG__SHARE needs a file, or a registry: FUROSHIKI_REGISTRY__URL and __API_KEY_FILE",
+        )
+    else:
+        return None
+    return Delivery(RequestLog(share=wanted.share, capacity=wanted.capacity), sink, flush_s=wanted.flush_s)
 
 
 def preflight(settings: InferenceSettings) -> None:
@@ -106,7 +163,9 @@ def _regions(settings: InferenceSettings) -> Regions:
     return Regions(limits, own_keys=settings.source == "registry")
 
 
-async def _bundle_catalog(settings: InferenceSettings, loader: ModelLoader, meters: Meters) -> tuple[str, Catalog]:
+async def _bundle_catalog(
+    settings: InferenceSettings, loader: ModelLoader, meters: Meters, trust: LiveTrust
+) -> tuple[str, Catalog]:
     if settings.is_split:
         loaded = await attach(
             socket_path(settings.split.socket_dir),
@@ -114,10 +173,10 @@ async def _bundle_catalog(settings: InferenceSettings, loader: ModelLoader, mete
             max_wait_s=settings.batching.max_wait_s,
             within_s=settings.split.start_s,
         )
-        return loaded.tenant, BundleCatalog(loaded)
-    load = partial(load_bundle, settings, loader)
+        return loaded.tenant, BundleCatalog(loaded, trust=trust)
+    load = partial(load_bundle, settings, loader, trust)
     loaded = await load()
-    return loaded.tenant, BundleCatalog(loaded, reload=load, on_close=meters.forget)
+    return loaded.tenant, BundleCatalog(loaded, trust=trust, reload=load, on_close=meters.forget)
 
 
 def _check_topology(settings: InferenceSettings) -> None:

@@ -28,6 +28,7 @@ class HostedApp(Hosted):
         self._parts: Parts | None = None
         self._grpc: GrpcServer | None = None
         self._drain_s = 0.0
+        self._watching: asyncio.Task[None] | None = None
 
     async def open(self) -> Mapping[str, Any]:
         settings = InferenceSettings.read()
@@ -35,6 +36,10 @@ class HostedApp(Hosted):
         self._drain_s = settings.http.drain_s
         self._parts = await build(settings)
         self._app = InferenceApp(self._inner, self._parts)
+        if self._parts.request_log is not None:
+            self._parts.request_log.start()
+        if self._parts.watch is not None:
+            self._watching = asyncio.create_task(self._parts.watch.run())
         if settings.grpc.port is not None:
             from services.inference.grpc import open_grpc  # 20 MB that are of no use without a port
 
@@ -44,8 +49,13 @@ class HostedApp(Hosted):
     async def close(self) -> None:
         if self._parts is None:
             return
+        if self._watching is not None:
+            self._watching.cancel()
         ending = [self._parts.plane.close(drain_s=self._drain_s)]
         if self._grpc is not None:
             ending.append(self._grpc.stop(self._drain_s))
         await asyncio.gather(*ending)
+        if self._parts.request_log is not None:
+            await self._parts.request_log.close()
+        await self._parts.coordination.close()
         self._parts.access_log.flush()

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, SecretStr
 
-from runners.settings import Section, ServingSettings
+from core.settings import Section
+from runners.settings import ServingSettings
 
 
 def _listed(value: Any) -> Any:
@@ -25,10 +26,11 @@ Tenants: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 
 class Registry(Section):
     url: str | None = None  # root of the registry, for example http://127.0.0.1:8800
-    api_key_file: Path | None = None  # this service's own key, of scope 'serve'; needed with source=registry
-    fresh_s: float = Field(default=5.0, gt=0)  # seconds an answer of the registry is used without asking again
+    api_key_file: Path | None = None  # this service's own key, of the role 'service'; needed with source=registry
+    fresh_s: float = Field(default=3.0, gt=0)  # seconds an answer of the registry is used without asking again
     grace_s: float = Field(default=300.0, ge=0)  # seconds it is used while the registry cannot be reached
     timeout_s: float = Field(default=30.0, gt=0)  # silence inside a download after which it is given up
+    sunset: Literal["warn", "refuse"] = "warn"  # what happens to requests for a version after its sunset
     patience_s: float = Field(default=2.0, gt=0)  # the registry counts as out of reach if it answers no question within
 
 
@@ -58,9 +60,9 @@ class Jwt(Section):
     timeout_s: float = Field(default=2.0, gt=0)  # a key set must be there within
 
 
-class QuotaRedis(Section):
-    url: SecretStr | None = None  # redis://… or rediss://…; None: every process keeps to its share
-    prefix: str = Field(default="furoshiki:quota", min_length=1)  # of all keys
+class Redis(Section):
+    url: SecretStr | None = None  # redis://… or rediss://…; None: processes share no limits and hear no news
+    prefix: str = Field(default="furoshiki", min_length=1)  # of all keys; the registry's must be the same
     timeout_s: float = Field(default=0.5, gt=0)  # Redis counts as away if it does not answer within
 
 
@@ -68,8 +70,11 @@ class Quota(Section):
     requests_per_second: float | None = Field(default=None, ge=0)  # of tenants whose record sets none; None: no limit
     burst: int | None = Field(default=None, ge=0)  # requests at once after a pause; None: those of one second
     concurrent_requests: int | None = Field(default=None, ge=0)  # under way at a time; None: no limit
+    requests_per_hour: int | None = Field(default=None, ge=0)  # of UTC; None: no limit
+    requests_per_day: int | None = Field(default=None, ge=0)  # of UTC; None: no limit
     processes: int | None = Field(default=None, ge=1)  # API workers of all servers; None: the workers of this one
-    redis: QuotaRedis = QuotaRedis()
+    rates_without_redis: Literal["share", "refuse"] = "share"  # while Redis is away: each process its share, or nothing
+    windows_without_redis: Literal["share", "refuse"] = "share"  # the same for requests per hour and day
 
 
 class Limits(Section):
@@ -84,6 +89,13 @@ class Limits(Section):
     body_s: float = Field(default=300.0, gt=0)  # a whole body may take, however steadily it comes
     compress_bytes: int = Field(default=4096, gt=0)  # larger results are compressed for clients that accept it
     bodies_bytes: int = Field(default=512 * 2**20, gt=0)  # received so far of all incomplete bodies together
+
+
+class RequestLog(Section):
+    share: float = Field(default=0.0, ge=0, le=1)  # of the requests of tenants that do not ask for all; 0: none
+    file: Path | None = None  # JSON lines are appended here; None: to the registry, with this service's own key
+    capacity: int = Field(default=50_000, gt=0)  # requests that wait; more are counted and forgotten
+    flush_s: float = Field(default=1.0, gt=0)  # between two deliveries
 
 
 class Metrics(Section):
@@ -121,6 +133,8 @@ class Grpc(Section):
 class Cache(Section):
     bytes: int = Field(default=2 * 2**30, gt=0)  # model files kept loaded; a larger model is refused
     loads: int = Field(default=2, ge=1)  # models fetched and loaded at a time
+    scratch: str = "memory"  # where a download lies until it is loaded: memory (/dev/shm), home, or a folder
+    hosts: int = Field(default=2, ge=1)  # processes that fetch and load the same model at a time, with Redis
 
 
 class InferenceSettings(ServingSettings):
@@ -130,7 +144,9 @@ class InferenceSettings(ServingSettings):
     auth: Auth = Auth()
     jwt: Jwt = Jwt()
     quota: Quota = Quota()
+    redis: Redis = Redis()
     metrics: Metrics = Metrics()
+    request_log: RequestLog = RequestLog()
     limits: Limits = Limits()
     grpc: Grpc = Grpc()
     cache: Cache = Cache()

@@ -48,4 +48,15 @@ CHALLENGE: Final = Header(
     name="WWW-Authenticate", description="Always `Bearer`.", schema={"const": "Bearer"}, always=True
 )
 
-OF_ANSWERS: Final = (REQUEST_ID, DIGEST, JSON_LENGTH, ERROR, RETRY_AFTER, ALLOW, CHALLENGE)
+DEPRECATION: Final = Header(
+    name="Deprecation",
+    description="Since when the version that ran is deprecated, as RFC 9745 writes it; left out if it is not.",
+    schema={"type": "string", "pattern": "^@[0-9]+$"},
+)
+SUNSET: Final = Header(
+    name="Sunset",
+    description="When that version may stop being served (RFC 8594), where that is decided.",
+    schema={"type": "string"},
+)
+
+OF_ANSWERS: Final = (REQUEST_ID, DIGEST, DEPRECATION, SUNSET, JSON_LENGTH, ERROR, RETRY_AFTER, ALLOW, CHALLENGE)

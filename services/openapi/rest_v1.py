@@ -7,7 +7,7 @@ from typing import Final
 
 from core.errors import ErrorCode as E
 from services.openapi import answers, examples, requests
-from services.openapi.headers import DIGEST
+from services.openapi.headers import DEPRECATION, DIGEST, SUNSET
 from services.openapi.interface import AUTHENTICATED, INFERENCE, JSON, OPAQUE, Answer, Content, Operation
 
 _PACKED: Final = ("application/msgpack", "application/x-msgpack")
@@ -47,7 +47,7 @@ OPERATIONS: Final = (
                     **dict.fromkeys(_PACKED, Content(schema=answers.PackedResponse)),
                     **dict.fromkeys(_PROTOBUF, _TELLS),
                 },
-                headers=(DIGEST,),
+                headers=(DIGEST, DEPRECATION, SUNSET),
             )
         },
         errors=(*AUTHENTICATED, *INFERENCE, E.NOT_ACCEPTABLE),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from services.openapi import answers, examples, requests
-from services.openapi.headers import DIGEST, JSON_LENGTH
+from services.openapi.headers import DEPRECATION, DIGEST, JSON_LENGTH, SUNSET
 from services.openapi.interface import (
     ANYTHING,
     AUTHENTICATED,
@@ -112,7 +112,7 @@ def _infer(path: str, suffix: str, of: str) -> Operation:
             200: Answer(
                 description="The result.",
                 content={JSON: Content(schema=answers.InferResponse), BINARY: Content(schema=OPAQUE)},
-                headers=(DIGEST, JSON_LENGTH),
+                headers=(DIGEST, DEPRECATION, SUNSET, JSON_LENGTH),
             )
         },
         errors=(*AUTHENTICATED, *INFERENCE),

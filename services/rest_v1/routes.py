@@ -60,6 +60,8 @@ class RestV1:
         body = await asyncio.to_thread(encode) if is_large(response, self._limits) else encode()
         digest = response.digest.encode("ascii")
         headers = [(b"content-type", forms.media_type), (b"x-furoshiki-model-digest", digest)]
+        if response.notice is not None:
+            headers += response.notice.lines
         await exchange.answer_compressed(200, body, headers, least=self._limits.compress_bytes)
 
     async def _request(

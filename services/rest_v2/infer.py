@@ -61,6 +61,8 @@ class Infer:
             data, json_size = codec.encode(response, wanted, self._limits)
         headers: Headers = [JSON if json_size is None else BINARY]
         headers.append((b"x-furoshiki-model-digest", response.digest.encode("ascii")))
+        if response.notice is not None:
+            headers += response.notice.lines
         if json_size is not None:
             headers.append((b"inference-header-content-length", b"%d" % json_size))
         await exchange.answer_compressed(200, data, headers, least=self._limits.compress_bytes)

@@ -42,6 +42,9 @@ LONG_FILES = {
 }
 LONG_FUNCTIONS: dict[str, str] = {}
 
+# Folders of tests that mirror no sources, and why.
+NO_SOURCES = {"tests/integration/faults": "breaks the product as a whole"}
+
 
 def python_files(*folders: str) -> list[Path]:
     skipped = {"__pycache__", ".venv", "node_modules", "build", "dist"}
@@ -143,4 +146,4 @@ def test_tests_mirror_sources() -> None:
         for folder in kind.iterdir()
         if folder.is_dir() and not folder.name.startswith("_") and not (ROOT / folder.name).is_dir()
     ]
-    assert strays == []
+    assert strays == list(NO_SOURCES)

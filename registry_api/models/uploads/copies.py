@@ -7,13 +7,18 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from artifacts.digest import StreamingDigest
 from artifacts.manifest import FileEntry
 from artifacts.stores.interface import BlobStore
-from core.errors import ErrorCode, StoreError
+from core.errors import ErrorCode, StoreError, Unavailable
+
+_PREFIX: Final = "inspect-"
+_FULL_RETRY_SECONDS: Final = 60.0
 
 
 @asynccontextmanager
@@ -29,19 +34,39 @@ async def copied(store: BlobStore, tenant: str, files: Sequence[FileEntry], scra
     Raises:
         NotFound: ``STORE_002`` if a blob is gone.
         StoreError: ``STORE_003`` if a blob is damaged.
+        Unavailable: ``STORE_004`` if the copies do not fit.
     """
     folder = await asyncio.to_thread(_make_folder, scratch)
     try:
-        for entry in files:
-            await _copy(store, tenant, entry, folder / entry.path)
+        try:
+            for entry in files:
+                await _copy(store, tenant, entry, folder / entry.path)
+        except OSError as error:
+            raise _no_room(error) from error
         yield folder
     finally:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
+def sweep_copies(scratch: Path, before: datetime) -> int:
+    """Removes the copies of inspections that were killed; returns how many. Blocks.
+
+    Args:
+        scratch: The folder they are in.
+        before: Copies made later may be in use.
+    """
+    removed = 0
+    for folder in scratch.glob(f"{_PREFIX}*"):
+        with suppress(FileNotFoundError):
+            if datetime.fromtimestamp(folder.stat().st_mtime, UTC) < before:
+                shutil.rmtree(folder, ignore_errors=True)
+                removed += 1
+    return removed
+
+
 def _make_folder(scratch: Path) -> Path:
     scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix="inspect-", dir=scratch))
+    return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=scratch))
 
 
 async def _copy(store: BlobStore, tenant: str, entry: FileEntry, path: Path) -> None:
@@ -57,3 +82,13 @@ async def _copy(store: BlobStore, tenant: str, entry: FileEntry, path: Path) -> 
         raise StoreError(
             ErrorCode.BLOB_CORRUPT, f"The stored file {entry.path!r} is damaged. Send it again under a new upload."
         )
+
+
+def _no_room(error: OSError) -> Unavailable:
+    return Unavailable(
+        ErrorCode.STORE_FULL,
+        "There is no room to inspect the model. Try again later; the operator can raise the room or set "
+        "FUROSHIKI_INSPECTION__SCRATCH.",
+        log_context={"cause": str(error)},
+        retry_after=_FULL_RETRY_SECONDS,
+    )

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Final, TypeAlias
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Header, Path, Request
 
 from core.errors import ErrorCode as E
 from registry_api.http.auth import ModelWriter
@@ -22,6 +22,10 @@ Uploads: TypeAlias = Annotated[UploadService, provided(UploadService)]
 Registration: TypeAlias = Annotated[Registrar, provided(Registrar)]
 FilePath: TypeAlias = Annotated[str, Path(min_length=1, max_length=1024, description="Path inside the upload.")]
 
+ContentRange: TypeAlias = Annotated[
+    str | None, Header(max_length=100, description="`bytes FIRST-LAST/SIZE` for a part, `bytes */SIZE` after the last.")
+]
+
 FILE_ROUTE: Final = re.compile(r"/api/v1/uploads/[^/]+/files/.+")
 """Paths whose request body is a file: streamed, and bounded by the upload's declaration."""
 
@@ -32,6 +36,13 @@ _RAW_BODY: Final[dict[str, Any]] = {
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
+
+_PARTS: Final = """
+A large file may be sent in parts, several at once: each with a `Content-Range` that begins at a multiple of the upload's
+`part_bytes` and has that size, or ends with the file. When all are there, a request without a body and with `Content-Range:
+bytes */SIZE` puts them together. After a cut, `GET` of the upload tells which parts need not be sent again; parts are kept
+by tenant and digest, so another upload of the same file finds them too.
+"""
 
 router: Final = APIRouter(tags=["uploads"])
 
@@ -53,21 +64,25 @@ async def get_upload(caller: ModelWriter, upload: IdPath, uploads: Uploads) -> U
 
 @router.put(
     "/uploads/{upload}/files/{path:path}",
-    summary="Send one file",
+    summary="Send one file, or one part of it",
+    description=_PARTS,
     openapi_extra=_RAW_BODY,
     responses=problems(
-        *(E.LENGTH_MISMATCH, E.UPLOAD_NOT_FOUND, E.BLOB_NOT_FOUND, E.STATE_CONFLICT),
+        *(E.LENGTH_MISMATCH, E.UPLOAD_NOT_FOUND, E.BLOB_NOT_FOUND, E.STATE_CONFLICT, E.UPLOAD_INCOMPLETE),
         *(E.DIGEST_MISMATCH, E.TIMEOUT, E.STORE_FULL),
     ),
 )
-async def put_file(
-    caller: ModelWriter, upload: IdPath, path: FilePath, request: Request, uploads: Uploads
+async def put_file(  # noqa: PLR0917 - each is a part of the request
+    caller: ModelWriter,
+    upload: IdPath,
+    path: FilePath,
+    request: Request,
+    uploads: Uploads,
+    content_range: ContentRange = None,
 ) -> UploadFileOut:
-    length = request.headers.get("content-length")
-    entry = await uploads.receive(
-        caller.tenant, upload, path, request.stream(), None if length is None else int(length)
-    )
-    return UploadFileOut.of(entry, received=True)
+    announced = request.headers.get("content-length")
+    length = None if announced is None else int(announced)
+    return UploadFileOut.of(await uploads.receive(caller.tenant, upload, path, request.stream(), length, content_range))
 
 
 @router.delete(

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from artifacts.manifest import FileEntry
 from registry_api.http.fields import Digest, Incoming, Label, Outgoing, Size, Text, Timestamp
-from registry_api.models.uploads.values import NewUpload, Progress, UploadState
+from registry_api.models.uploads.values import Arrived, NewUpload, Progress, UploadState
 
 
 class FileIn(Incoming):
@@ -44,11 +44,15 @@ class UploadFileOut(Outgoing):
     size: int = Field(description="Bytes.")
     digest: str
     received: bool = Field(description="Whether its bytes are in the store; if so it need not be sent.")
+    parts: list[int] = Field(
+        description="Numbers, from 0, of the parts that arrived; they need not be sent again. Empty when received."
+    )
 
     @classmethod
-    def of(cls, entry: FileEntry, *, received: bool) -> UploadFileOut:
+    def of(cls, file: Arrived) -> UploadFileOut:
         """Shows a file."""
-        return cls(path=entry.path, size=entry.size, digest=entry.digest, received=received)
+        entry = file.entry
+        return cls(path=entry.path, size=entry.size, digest=entry.digest, received=file.whole, parts=list(file.parts))
 
 
 class UploadOut(Outgoing):
@@ -61,6 +65,7 @@ class UploadOut(Outgoing):
     version: int | None = Field(description="The version it became; null until it is completed.")
     created_at: Timestamp
     expires_at: Timestamp
+    part_bytes: int = Field(description="Size of a part, for files that are sent in parts.")
     files: list[UploadFileOut]
 
     @classmethod
@@ -75,5 +80,6 @@ class UploadOut(Outgoing):
             version=upload.version,
             created_at=upload.created_at,
             expires_at=upload.expires_at,
-            files=[UploadFileOut.of(entry, received=entry.path in progress.received) for entry in upload.files],
+            part_bytes=progress.part_bytes,
+            files=[UploadFileOut.of(file) for file in progress.files],
         )

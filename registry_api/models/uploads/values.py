@@ -50,13 +50,28 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """A declared file and what of it is in the store."""
+
+    entry: FileEntry
+    whole: bool  # whether all of it is, checked
+    parts: tuple[int, ...] = ()  # numbers of the parts that are, if it is not whole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """An upload and the paths whose bytes are in the store."""
+    """An upload and how far its files are, in the order they were declared."""
 
     upload: Upload
-    received: frozenset[str]
+    files: tuple[Arrived, ...]
+    part_bytes: int  # size of a part
+
+    @property
+    def received(self) -> frozenset[str]:
+        """Paths whose bytes are in the store."""
+        return frozenset(file.entry.path for file in self.files if file.whole)
 
     @property
     def missing(self) -> tuple[str, ...]:
         """Paths still to be sent, in the order they were declared."""
-        return tuple(entry.path for entry in self.upload.files if entry.path not in self.received)
+        return tuple(file.entry.path for file in self.files if not file.whole)

@@ -6,8 +6,13 @@
 ...     client.models.push("digits", "digits.onnx")
 """
 
+from furoshiki.aliases import Alias
+from furoshiki.approvals import Approval
+from furoshiki.audit import AuditEntry
 from furoshiki.builds import Build
 from furoshiki.bundle import Manifest, ManifestFile, TrustedKey, TrustPolicy, Verified, parse_policy, verify
+from furoshiki.cards import Card, Lineage, LineageEdge, LineageNode
+from furoshiki.chain import AuditFinding, AuditVerdict, verify_history
 from furoshiki.client import AsyncClient, Client, Identity
 from furoshiki.deployments import Deployment
 from furoshiki.errors import (
@@ -27,28 +32,45 @@ from furoshiki.errors import (
     TransientError,
     Unavailable,
 )
+from furoshiki.gates import Evidence, Readiness, TargetGates, UnmetGate
 from furoshiki.inference import InferenceResult, ModelMetadata
 from furoshiki.jobs import Job, JobError
 from furoshiki.keys import Key, NewKey
 from furoshiki.logs import LogChunk
-from furoshiki.models import Model, StageChange
+from furoshiki.models import Model
 from furoshiki.progress import Progress
+from furoshiki.requests import LoggedRequest
 from furoshiki.retry import Retry
+from furoshiki.signing import Revocation, SigningKey
+from furoshiki.stages import Production, StageChange
 from furoshiki.tenants import Tenant, TenantLimits
+from furoshiki.tokens import LoginProvider, Token
 from furoshiki.tunings import Tuning, TuningChoice, TuningDevice, TuningPoint
+from furoshiki.usage import UsageReport, Used
 from furoshiki.version import __version__
-from furoshiki.versions import File, Tensor, Variant, Version
+from furoshiki.versions import Deprecation, File, Tensor, Variant, Version
+from furoshiki.webhooks import Delivery, DeliveryAttempt, NewWebhook, Webhook
 
 __all__ = [
+    "Alias",
+    "Approval",
     "AsyncClient",
+    "AuditEntry",
+    "AuditFinding",
+    "AuditVerdict",
     "AuthError",
     "Build",
+    "Card",
     "Client",
     "ConfigError",
     "Conflict",
     "ConnectionFailed",
     "DeadlineExceeded",
+    "Delivery",
+    "DeliveryAttempt",
     "Deployment",
+    "Deprecation",
+    "Evidence",
     "File",
     "FuroshikiError",
     "Identity",
@@ -58,23 +80,35 @@ __all__ = [
     "JobError",
     "JobFailed",
     "Key",
+    "Lineage",
+    "LineageEdge",
+    "LineageNode",
     "LogChunk",
+    "LoggedRequest",
+    "LoginProvider",
     "Manifest",
     "ManifestFile",
     "Model",
     "ModelMetadata",
     "NewKey",
+    "NewWebhook",
     "NotFound",
     "Overloaded",
+    "Production",
     "Progress",
+    "Readiness",
     "RequestError",
     "Retry",
+    "Revocation",
     "ServerFault",
     "SignatureRefused",
+    "SigningKey",
     "StageChange",
+    "TargetGates",
     "Tenant",
     "TenantLimits",
     "Tensor",
+    "Token",
     "TransientError",
     "TrustPolicy",
     "TrustedKey",
@@ -83,10 +117,15 @@ __all__ = [
     "TuningDevice",
     "TuningPoint",
     "Unavailable",
+    "UnmetGate",
+    "UsageReport",
+    "Used",
     "Variant",
     "Verified",
     "Version",
+    "Webhook",
     "__version__",
     "parse_policy",
     "verify",
+    "verify_history",
 ]

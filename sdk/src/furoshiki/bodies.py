@@ -7,6 +7,7 @@ failure of the HTTP library becomes an error of this package.
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
@@ -56,17 +57,19 @@ def file_chunks(body: FileBody) -> Iterator[bytes]:
     sent = 0
     try:
         with body.path.open("rb") as file:
+            file.seek(body.offset)
             while sent < body.size and (chunk := file.read(min(CHUNK, body.size - sent))):
                 yield chunk
                 sent += len(chunk)
                 if body.on_sent is not None:
                     body.on_sent(sent)
-            longer = file.read(1)
+            length = os.fstat(file.fileno()).st_size
     except OSError as error:
         raise InvalidRequest(LOCAL_FILE, f"Cannot read {str(body.path)!r}: {error.strerror}.") from None
-    if sent != body.size or longer:
+    expected = body.size if body.file_size is None else body.file_size
+    if sent != body.size or length != expected:
         raise InvalidRequest(
-            LOCAL_FILE, f"{str(body.path)!r} changed while it was sent; expected {body.size} bytes. Push it again."
+            LOCAL_FILE, f"{str(body.path)!r} changed while it was sent; expected {expected} bytes. Push it again."
         )
 
 

@@ -11,34 +11,44 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, Self
 
 import httpx
 
+from furoshiki import session
+from furoshiki.aliases import Aliases
 from furoshiki.api import Api, get_request
+from furoshiki.approvals import Approvals
+from furoshiki.audit import Audit
 from furoshiki.builds import Builds
 from furoshiki.bundle.policy import TrustPolicy, parse_policy
-from furoshiki.config import Config, resolve
+from furoshiki.config import Config, config_path, resolve
 from furoshiki.deployments import Deployments
+from furoshiki.gates import Gates
 from furoshiki.inference import Inference, InferenceResult
 from furoshiki.jobs import Jobs
 from furoshiki.keys import Keys
 from furoshiki.models import Models
+from furoshiki.requests import Requests
 from furoshiki.resource import D, Resource, operation
 from furoshiki.retry import Clock, Retry, RetryBudget, SystemClock
+from furoshiki.signing import Signing
+from furoshiki.stages import Stages
 from furoshiki.steps import Steps
 from furoshiki.tenants import NO_LIMITS, TenantLimits, Tenants
 from furoshiki.tensors import Array
-from furoshiki.transport import AsyncTransport, SyncTransport
+from furoshiki.tokens import Token, Tokens
+from furoshiki.transport import LOOPBACK, AsyncTransport, SyncTransport
 from furoshiki.tunings import Tunings
+from furoshiki.usage import Usage
 from furoshiki.version import __version__
 from furoshiki.versions import Versions
+from furoshiki.webhooks import Webhooks
 
 DEFAULT_TIMEOUT: Final = 30.0  # seconds of silence after which a request is given up
 _CONNECT_TIMEOUT: Final = 5.0  # seconds
-_LOOPBACK: Final = ("all://127.0.0.1", "all://localhost", "all://[::1]")  # never through a proxy of the environment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +72,22 @@ class _Surface(Resource[D]):
         super().__init__(transport, api)
         self.models: Models[D] = Models(transport, api)
         self.versions: Versions[D] = Versions(transport, api)
+        self.aliases: Aliases[D] = Aliases(transport, api)
+        self.approvals: Approvals[D] = Approvals(transport, api)
+        self.audit: Audit[D] = Audit(transport, api)
+        self.gates: Gates[D] = Gates(transport, api)
+        self.stages: Stages[D] = Stages(transport, api)
         self.jobs: Jobs[D] = Jobs(transport, api)
         self.tunings: Tunings[D] = Tunings(transport, api)
         self.builds: Builds[D] = Builds(transport, api)
         self.deployments: Deployments[D] = Deployments(transport, api)
         self.keys: Keys[D] = Keys(transport, api)
         self.tenants: Tenants[D] = Tenants(transport, api)
+        self.webhooks: Webhooks[D] = Webhooks(transport, api)
+        self.requests: Requests[D] = Requests(transport, api)
+        self.usage: Usage[D] = Usage(transport, api)
+        self.signing: Signing[D] = Signing(transport, api)
+        self.tokens: Tokens[D] = Tokens(transport, api)
         self.inference: Inference[D] = Inference(transport, api)
 
     @operation
@@ -119,6 +139,7 @@ class Client(_Surface[SyncTransport]):
 
     Raises:
         ConfigError: ``CLIENT_001`` if the configuration cannot be used.
+        AuthError: ``AUTH_002`` if the login of ``furo login --oidc`` has ended.
     """
 
     def __init__(
@@ -133,9 +154,9 @@ class Client(_Surface[SyncTransport]):
         clock: Clock | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        config = resolve(url=url, inference_url=inference_url, api_key=api_key)
+        config = _configured(url=url, inference_url=inference_url, api_key=api_key)
         clock = clock or SystemClock()
-        http = httpx.Client(timeout=_timeout(timeout), transport=transport, mounts=dict.fromkeys(_LOOPBACK))
+        http = httpx.Client(timeout=_timeout(timeout), transport=transport, mounts=dict.fromkeys(LOOPBACK))
         super().__init__(SyncTransport(http, clock), _api(config, retry, clock, rng))
 
     def close(self) -> None:
@@ -166,9 +187,9 @@ class AsyncClient(_Surface[AsyncTransport]):
         clock: Clock | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        config = resolve(url=url, inference_url=inference_url, api_key=api_key)
+        config = _configured(url=url, inference_url=inference_url, api_key=api_key)
         clock = clock or SystemClock()
-        http = httpx.AsyncClient(timeout=_timeout(timeout), transport=transport, mounts=dict.fromkeys(_LOOPBACK))
+        http = httpx.AsyncClient(timeout=_timeout(timeout), transport=transport, mounts=dict.fromkeys(LOOPBACK))
         super().__init__(AsyncTransport(http, clock), _api(config, retry, clock, rng))
 
     async def close(self) -> None:
@@ -182,6 +203,17 @@ class AsyncClient(_Surface[AsyncTransport]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+def _configured(*, url: str | None, inference_url: str | None, api_key: str | None) -> Config:
+    """The configuration, with a login that ends soon renewed; that is the only time a constructor asks anybody."""
+    config = resolve(url=url, inference_url=inference_url, api_key=api_key)
+    return session.current(config, config_path(), now=datetime.now(UTC), exchange=_exchanged)
+
+
+def _exchanged(config: Config) -> Token:
+    with Client(config.url, inference_url=config.inference_url, api_key=config.api_key) as client:
+        return client.tokens.create()
 
 
 def _timeout(seconds: float) -> httpx.Timeout:

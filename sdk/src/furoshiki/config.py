@@ -2,7 +2,7 @@
 """Where the services are and which key to use: arguments, then environment, then the file that ``furo login`` wrote.
 
 The file is ``$FUROSHIKI_CONFIG``, or ``furoshiki/config.json`` below ``$XDG_CONFIG_HOME`` or ``~/.config``. It holds
-a key, so it is written with mode 0600 and refused if others can read it. A key from the file goes only to the
+a key or a login, so it is written with mode 0600 and refused if others can read it. A key from the file goes only to the
 services the file names: with another URL in the environment, set ``FUROSHIKI_API_KEY`` too.
 """
 
@@ -12,6 +12,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -25,12 +26,25 @@ DEFAULT_INFERENCE_URL: Final = "http://127.0.0.1:3000"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """How a token that ends soon is replaced; see :mod:`furoshiki.session`."""
+
+    issuer: str  # the OpenID provider
+    client_id: str
+    token_endpoint: str
+    expires_at: datetime  # of the token
+    revocation_endpoint: str | None = None
+    refresh_token: str | None = field(default=None, repr=False)  # None: the provider gave none; one logs in again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """What a client connects with."""
 
     url: str = DEFAULT_URL  # of the registry
     inference_url: str = DEFAULT_INFERENCE_URL
-    api_key: str | None = field(default=None, repr=False)  # None or empty: requests carry no credential
+    api_key: str | None = field(default=None, repr=False)  # or a token; None or empty: requests carry no credential
+    login: Login | None = None  # whose token ``api_key`` is; None: it is a key
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "url", _checked_url(self.url, "url"))

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from furoshiki.api import API, json_request
@@ -23,11 +23,13 @@ class Key:
     created_at: datetime
     created_by: str | None = None  # id of the key that asked for it; None for the first one
     expires_at: datetime | None = None  # None: does not expire
+    last_used_at: datetime | None = None  # to the minute; None: not yet
+    previous_until: datetime | None = None  # until when the secret before the last rotation works
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewKey:
-    """A key just created; ``key`` is shown this once and kept out of ``repr``."""
+    """A key just created or rotated; ``key`` is shown this once and kept out of ``repr``."""
 
     id: str
     name: str
@@ -35,6 +37,7 @@ class NewKey:
     roles: tuple[str, ...]
     created_at: datetime
     expires_at: datetime | None = None  # None: does not expire
+    previous_until: datetime | None = None  # until when the secret before the last rotation works
     key: str = field(repr=False)
 
 
@@ -56,6 +59,21 @@ class Keys(Resource[D]):
         """
         fields = {"name": name, "roles": list(roles), "tenant": tenant, "expires_at": expires_at}
         return (yield from self._api.fetch(json_request("POST", "/keys", fields), NewKey))
+
+    @operation
+    def rotate(self, key_id: str, *, overlap: int = 3600, tenant: str | None = None) -> Steps[NewKey]:
+        """Gives a key a new secret.
+
+        Args:
+            key_id: Which.
+            overlap: Seconds for which the secret it has works on; the one before that stops at once.
+            tenant: Another tenant, for a platform administrator; None is the caller's.
+
+        Raises:
+            NotFound: ``KEY_001`` if there is no such key in force.
+        """
+        request = json_request("POST", path("keys", key_id, "rotate"), {"overlap_seconds": overlap})
+        return (yield from self._api.fetch(replace(request, query=_of(tenant)), NewKey))
 
     @operation
     def revoke(self, key_id: str, *, tenant: str | None = None) -> Steps[None]:

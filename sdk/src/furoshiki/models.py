@@ -7,19 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
-
-import msgspec
+from typing import Any
 
 from furoshiki.api import API, get_request, json_request
+from furoshiki.cards import Card
 from furoshiki.errors import Conflict
-from furoshiki.progress import OnProgress, Progress
+from furoshiki.progress import OnProgress
 from furoshiki.resource import D, Resource, listing, operation
-from furoshiki.sources import SourceFile, collect, hash_files, infer_format
-from furoshiki.steps import FileBody, Items, Request, Steps, path
+from furoshiki.sending import STORE_TIMEOUT, Upload, send_files
+from furoshiki.sources import collect, hash_files, infer_format
+from furoshiki.stages import StageChange
+from furoshiki.steps import Items, Request, Steps, path
 from furoshiki.versions import Version
-
-_STORE_TIMEOUT: Final = 300.0  # seconds of silence tolerated while the server stores or inspects what it was sent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,39 +33,7 @@ class Model:
     production_version: int | None = None  # None: none in production
     created_at: datetime
     updated_at: datetime
-
-
-class StageChange(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of a model's history."""
-
-    version: int
-    from_stage: str = msgspec.field(name="from")
-    to_stage: str = msgspec.field(name="to")
-    reason: str
-    actor: str  # name of the API key
-    actor_key: str  # id of the API key
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UploadFile:
-    """One file of an upload."""
-
-    path: str
-    size: int  # bytes
-    digest: str
-    received: bool = False  # whether the registry holds its bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Upload:
-    """A version in the making; invisible until it is completed."""
-
-    id: str
-    model: str
-    state: str  # "open", "completed" or "aborted"
-    expires_at: datetime | None = None
-    files: tuple[UploadFile, ...] = ()
+    etag: str | None = None  # of models that were asked for by name: to change one only if nobody else did meanwhile
 
 
 class Models(Resource[D]):
@@ -88,12 +55,94 @@ class Models(Resource[D]):
         Raises:
             NotFound: ``MODEL_001`` if the tenant has none of that name.
         """
-        return (yield from self._api.fetch(get_request(path("models", name)), Model))
+        return (yield from self._api.tagged(get_request(path("models", name)), Model))
 
     @listing
-    def list(self) -> Items[Model]:
-        """Every model of the tenant."""
-        yield from self._api.pages("/models", Model)
+    def list(
+        self,
+        query: str | None = None,
+        *,
+        tags: Sequence[str] = (),
+        stage: str | None = None,
+        format: str | None = None,  # noqa: A002 - the registry's word
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        order: str = "name",
+    ) -> Items[Model]:
+        """The models of the tenant that fit; every condition must hold.
+
+        Args:
+            query: Words; each begins a word of the model's name, description or tags, or of its newest version's metadata.
+            tags: ``key:value``, or ``key`` with any value.
+            stage: Of some version.
+            format: Of some version.
+            created_after: An aware time.
+            created_before: An aware time.
+            order: ``name``, ``created_at`` or ``updated_at``; with a minus the largest comes first.
+
+        Raises:
+            InvalidRequest: ``VALID_002`` if a condition cannot be one.
+        """
+        conditions = {
+            "q": query,
+            "stage": None if stage is None else stage.upper(),
+            "format": format,
+            "created_after": None if created_after is None else created_after.isoformat(),
+            "created_before": None if created_before is None else created_before.isoformat(),
+            "order": None if order == "name" else order,
+            "tag": tuple(tags) or None,
+        }
+        yield from self._api.pages(
+            "/models", Model, {key: value for key, value in conditions.items() if value is not None}
+        )
+
+    @operation
+    def describe(
+        self,
+        name: str,
+        *,
+        description: str | None = None,
+        tags: Sequence[str] | None = None,
+        etag: str | None = None,
+    ) -> Steps[Model]:
+        """Changes a model's description or tags (all of them); what is None stays as it is.
+
+        Raises:
+            Conflict: ``STATE_003`` if ``etag`` is given and somebody else changed it meanwhile.
+        """
+        fields = {"description": description, "tags": None if tags is None else [*tags]}
+        return (yield from self._api.tagged(json_request("PATCH", path("models", name), fields, etag=etag), Model))
+
+    @operation
+    def card(self, name: str, version: int | None = None) -> Steps[Card]:
+        """The card of a model, or the one that counts for a version: its own, else the model's."""
+        return (yield from self._api.tagged(get_request(_card_path(name, version)), Card))
+
+    @operation
+    def put_card(
+        self,
+        name: str,
+        version: int | None = None,
+        *,
+        fields: Mapping[str, Any],
+        body: str = "",
+        etag: str | None = None,
+    ) -> Steps[Card]:
+        """Replaces the card of a model or of one version.
+
+        Args:
+            name: The model.
+            version: Its version; None: the card of the model itself.
+            fields: ``license``, ``intended_use``, ``training_data``, ``metrics`` and others that the API documents.
+            body: Markdown.
+            etag: Replace it only if this is still its ETag.
+
+        Raises:
+            Conflict: ``STATE_003`` if somebody else changed it meanwhile.
+            InvalidRequest: ``VALID_002`` if a field is unknown or malformed.
+        """
+        content = {"fields": dict(fields), "body": body}
+        return (yield from self._api.tagged(json_request("PUT", _card_path(name, version), content, etag=etag), Card))
 
     @listing
     def history(self, name: str) -> Items[StageChange]:
@@ -114,8 +163,8 @@ class Models(Resource[D]):
     ) -> Steps[Version]:
         """Registers a file or directory as the next version of a model, which is created if missing.
 
-        Files whose bytes the registry already holds are not sent again: after a cut, push again and it goes on with the files
-        that are missing. Nothing is visible before the last byte is checked.
+        Files are sent over several connections, large ones in parts. What the registry already holds is not sent again: after
+        a cut, push again and it goes on with what is missing. Nothing is visible before the last byte is checked.
 
         Args:
             name: The model.
@@ -141,10 +190,8 @@ class Models(Resource[D]):
         # an upload opened twice leaves one behind that nobody completes and that expires
         opening = json_request("POST", path("models", name, "uploads"), fields, repeatable=True)
         upload = yield from self._api.fetch(opening, Upload)
-        yield from self._send_files(upload, files, progress)
-        complete = Request(
-            method="POST", path=API + path("uploads", upload.id, "complete"), read_timeout=_STORE_TIMEOUT
-        )
+        yield from send_files(self._api, upload, files, progress)
+        complete = Request(method="POST", path=API + path("uploads", upload.id, "complete"), read_timeout=STORE_TIMEOUT)
         return (yield from self._api.fetch(complete, Version))
 
     def _ensure(self, name: str, description: str | None, tags: Sequence[str] | None) -> Steps[None]:
@@ -156,32 +203,10 @@ class Models(Resource[D]):
             if conflict.code != "MODEL_004":
                 raise
 
-    def _send_files(self, upload: Upload, files: Sequence[SourceFile], progress: OnProgress | None) -> Steps[None]:
-        total = sum(file.size for file in files)
-        received = {file.path for file in upload.files if file.received}
-        done = 0
-        for file in files:
-            known = file.path in received
-            if not known:
-                yield from self._api.send(_put(upload.id, file, done, total, progress))
-            done += file.size
-            if known and progress is not None:
-                progress(Progress(phase="upload", path=file.path, done=done, total=total))
+
+def _card_path(name: str, version: int | None) -> str:
+    return path("models", name, "card") if version is None else path("models", name, "versions", version, "card")
 
 
 def _fields(name: str, description: str | None, tags: Sequence[str] | None) -> dict[str, object]:
     return {"name": name, "description": description, "tags": None if tags is None else list(tags)}
-
-
-def _put(upload_id: str, file: SourceFile, before: int, total: int, progress: OnProgress | None) -> Request:
-    def tell(sent: int) -> None:
-        if progress is not None:
-            progress(Progress(phase="upload", path=file.path, done=before + sent, total=total))
-
-    return Request(
-        method="PUT",
-        path=API + path("uploads", upload_id, "files", *file.path.split("/")),
-        headers={"Content-Type": "application/octet-stream"},
-        body=FileBody(path=file.location, size=file.size, on_sent=tell),
-        read_timeout=_STORE_TIMEOUT,
-    )

@@ -3,13 +3,14 @@
 
 A call is a generator of *steps*. It yields a :class:`Request` and is sent its :class:`Reply`, yields a :class:`Pause`
 and goes on after it, yields a :class:`Work` and is sent what the blocking function returned. The transports run the
-steps; nothing in a resource knows whether it is awaited. A generator that also yields :class:`Item` describes an
+steps; nothing in a resource knows whether it is awaited. :class:`Together` runs several calls at once, in threads or in
+tasks. A generator that also yields :class:`Item` describes an
 iterator.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar, cast
@@ -18,6 +19,8 @@ from urllib.parse import quote
 from furoshiki.errors import InvalidRequest
 
 T = TypeVar("T")
+
+QueryValue: TypeAlias = "str | tuple[str, ...]"  # several: the name is there several times
 
 REPLY_LIMIT: Final = 64 * 1024 * 1024  # bytes of a reply held in memory, unless a request says otherwise
 
@@ -36,10 +39,12 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileBody:
-    """A request body read from a file while it is sent, anew on every attempt."""
+    """A request body read from a file, or from a part of it, while it is sent, anew on every attempt."""
 
     path: Path
-    size: int  # bytes; a file that changed its length meanwhile ends the call
+    size: int  # bytes to send
+    offset: int = 0  # the first of them
+    file_size: int | None = None  # bytes of the file, None: ``size``; a file of another length ends the call
     on_sent: Callable[[int], None] | None = None  # told the bytes handed over so far in this attempt
 
 
@@ -47,10 +52,10 @@ class FileBody:
 class Request:
     """One HTTP request, without any I/O."""
 
-    method: Literal["GET", "POST", "PUT", "DELETE"]
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     path: str  # quoted, begins with "/"
     base: str = ""  # URL before the path; "" is filled in with the registry's
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, QueryValue] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # hold the key
     body: bytes | FileBody = field(default=b"", repr=False)
     sink: Sink | None = None  # None: the reply's body is held in memory, up to ``limit`` bytes
@@ -84,13 +89,21 @@ class Work(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
+class Together(Generic[T]):
+    """Calls that run beside each other. The first failure ends it: what runs is waited for, the rest is not begun."""
+
+    calls: Sequence[Callable[[], Steps[T]]]
+    at_once: int
+
+
+@dataclass(frozen=True, slots=True)
 class Item(Generic[T]):
     """The next value of an iterator."""
 
     value: T
 
 
-Step: TypeAlias = Request | Pause | Work[Any]
+Step: TypeAlias = "Request | Pause | Work[Any] | Together[Any]"
 Steps: TypeAlias = Generator[Step, Any, T]
 Items: TypeAlias = Generator[Step | Item[T], Any, None]
 
@@ -108,6 +121,11 @@ def pause(seconds: float) -> Steps[None]:
 def work(function: Callable[[], T]) -> Steps[T]:
     """Runs a blocking function where it does not block the event loop."""
     return cast(T, (yield Work(function)))
+
+
+def together(calls: Sequence[Callable[[], Steps[T]]], *, at_once: int) -> Steps[list[T]]:
+    """Runs calls beside each other, ``at_once`` at a time; their results in the order of the calls."""
+    return cast("list[T]", (yield Together(calls, at_once))) if calls else []
 
 
 def with_headers(request: Request, headers: Mapping[str, str]) -> Request:

@@ -20,6 +20,8 @@ class TenantLimits:
     requests_per_second: float | None = None  # in the long run
     burst: int | None = None  # requests at once after a pause; None beside a rate: those of one second
     concurrent_requests: int | None = None  # under way at a time
+    requests_per_hour: int | None = None  # of UTC
+    requests_per_day: int | None = None  # of UTC
 
 
 NO_LIMITS: Final = TenantLimits()

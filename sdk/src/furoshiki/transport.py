@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import httpx
 
 from furoshiki.bodies import Receiver, arguments, failures, file_chunks
 from furoshiki.retry import Clock
-from furoshiki.steps import FileBody, Item, Items, Pause, Reply, Request, Step, Steps
+from furoshiki.steps import FileBody, Item, Items, Pause, Reply, Request, Step, Steps, Together
 
 T = TypeVar("T")
+
+LOOPBACK: Final = ("all://127.0.0.1", "all://localhost", "all://[::1]")  # never through a proxy of the environment
 
 
 class SyncTransport:
@@ -65,7 +68,20 @@ class SyncTransport:
             return self._exchange(step)
         if isinstance(step, Pause):
             return self._clock.sleep(step.seconds)
+        if isinstance(step, Together):
+            return self._together(step)
         return step.function()
+
+    def _together(self, step: Together[T]) -> list[T]:
+        with ThreadPoolExecutor(max_workers=step.at_once, thread_name_prefix="furoshiki") as threads:
+            running = [threads.submit(lambda call=call: self.run(call())) for call in step.calls]  # type: ignore[misc]
+            try:
+                ended, _ = wait(running, return_when=FIRST_EXCEPTION)
+                for failed in (each for each in ended if each.exception() is not None):
+                    failed.result()
+                return [each.result() for each in running]
+            finally:
+                threads.shutdown(wait=True, cancel_futures=True)
 
     def _exchange(self, request: Request) -> Reply:
         body = request.body
@@ -120,7 +136,24 @@ class AsyncTransport:
             return await self._exchange(step)
         if isinstance(step, Pause):
             return await self._clock.asleep(step.seconds)
+        if isinstance(step, Together):
+            return await self._together(step)
         return await asyncio.to_thread(step.function)
+
+    async def _together(self, step: Together[T]) -> list[T]:
+        turn = asyncio.Semaphore(step.at_once)
+
+        async def one(call: Callable[[], Steps[T]]) -> T:
+            async with turn:
+                return await self.run(call())
+
+        running = [asyncio.ensure_future(one(call)) for call in step.calls]
+        try:
+            return await asyncio.gather(*running)
+        finally:
+            for each in running:
+                each.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
 
     async def _exchange(self, request: Request) -> Reply:
         body = request.body

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from furoshiki.api import API, get_request, json_request
+from furoshiki.cards import Lineage
 from furoshiki.downloads import download_bundle
 from furoshiki.progress import OnProgress
 from furoshiki.resource import D, Resource, listing, operation
@@ -48,6 +49,21 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Deprecation:
+    """A version that is not to be used any more."""
+
+    since: datetime
+    sunset: datetime | None = None  # when it may stop being served; None: not decided
+    message: str = ""  # what to use instead
+
+    @property
+    def summary(self) -> str:
+        """One line."""
+        until = "" if self.sunset is None else f", until {self.sunset.isoformat()}"
+        return f"since {self.since.isoformat()}{until}{f': {self.message}' if self.message else ''}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
     """One version of a model."""
 
@@ -66,6 +82,12 @@ class Version:
     created_at: datetime
     created_by: str | None = None
     variants: tuple[Variant, ...] = ()
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    etag: str | None = (
+        None  # of versions that were asked for by number: to change one only if nobody else did meanwhile
+    )
+    deprecation: Deprecation | None = None  # None: it is not deprecated
 
     @property
     def ref(self) -> str:
@@ -77,9 +99,17 @@ class Versions(Resource[D]):
     """``client.versions``."""
 
     @listing
-    def list(self, model: str) -> Items[Version]:
-        """The versions of a model, newest first."""
-        yield from self._api.pages(path("models", model, "versions"), Version)
+    def list(
+        self,
+        model: str,
+        *,
+        stage: str | None = None,
+        format: str | None = None,  # noqa: A002 - the registry's word
+    ) -> Items[Version]:
+        """The versions of a model, newest first; None: of whatever stage or format."""
+        conditions = {"stage": None if stage is None else stage.upper(), "format": format}
+        query = {key: value for key, value in conditions.items() if value is not None}
+        yield from self._api.pages(path("models", model, "versions"), Version, query)
 
     @operation
     def get(self, model: str, version: int) -> Steps[Version]:
@@ -88,16 +118,44 @@ class Versions(Resource[D]):
         Raises:
             NotFound: ``MODEL_001`` if there is none of that number.
         """
-        return (yield from self._api.fetch(get_request(path("models", model, "versions", version)), Version))
+        return (yield from self._api.tagged(get_request(path("models", model, "versions", version)), Version))
 
     @operation
-    def resolve(self, model: str, version: int | None = None) -> Steps[Version]:
-        """The version a reference means: the given one, else the one in production, else the newest."""
-        query = {} if version is None else {"version": str(version)}
+    def describe(
+        self,
+        model: str,
+        version: int,
+        *,
+        description: str | None = None,
+        tags: Sequence[str] | None = None,
+        etag: str | None = None,
+    ) -> Steps[Version]:
+        """Changes a version's description or tags; what is None stays as it is. Its bytes and signature never change.
+
+        Raises:
+            Conflict: ``STATE_003`` if ``etag`` is given and somebody else changed it meanwhile.
+        """
+        fields = {"description": description, "tags": None if tags is None else [*tags]}
+        request = json_request("PATCH", path("models", model, "versions", version), fields, etag=etag)
+        return (yield from self._api.tagged(request, Version))
+
+    @operation
+    def lineage(self, model: str, version: int) -> Steps[Lineage]:
+        """Where a version comes from and what became of it."""
+        return (yield from self._api.fetch(get_request(path("models", model, "versions", version, "lineage")), Lineage))
+
+    @operation
+    def resolve(self, model: str, version: int | str | None = None) -> Steps[Version]:
+        """The version a reference means: the given number or alias, else the one in production, else the newest.
+
+        Raises:
+            NotFound: ``MODEL_001`` if there is none.
+        """
+        query = {} if version is None else {"alias" if isinstance(version, str) else "version": str(version)}
         return (yield from self._api.fetch(get_request(path("models", model, "resolve"), query), Version))
 
     @operation
-    def stage(self, model: str, version: int, stage: str, *, reason: str) -> Steps[Version]:
+    def stage(self, model: str, version: int, stage: str, *, reason: str, override: bool = False) -> Steps[Version]:
         """Moves a version to DEVELOPMENT, STAGING, PRODUCTION or DEPRECATED.
 
         Args:
@@ -105,14 +163,15 @@ class Versions(Resource[D]):
             version: Its version.
             stage: Where to.
             reason: Why, for the history.
+            override: Although gates are not met; needs the role ``tenant-admin`` and gates that permit it.
 
         Raises:
-            Conflict: ``STATE_001`` if the version may not go there from where it is.
+            Conflict: ``STATE_001`` if the version may not go there from where it is, ``GATE_001`` if gates are not met.
         """
         request = json_request(
             "PUT",
             path("models", model, "versions", version, "stage"),
-            {"stage": stage.upper(), "reason": reason},
+            {"stage": stage.upper(), "reason": reason, "override": override or None},
         )
         return (yield from self._api.fetch(request, Version))
 

@@ -2,7 +2,8 @@
 """A Bento of one variant: one bundle beside the code, verified and loaded at start.
 
 The model may be unloaded and loaded again while the service runs. Unloaded, it takes no memory, its requests get
-``MODEL_002`` and the service is not ready; a request does not load it.
+``MODEL_002`` and the service is not ready; a request does not load it. While its signature does not count, as when its key
+was revoked, every request gets the ``SIGN_*`` code instead of an answer.
 """
 
 from __future__ import annotations
@@ -10,10 +11,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from core.errors import Conflict, ErrorCode, Unavailable
+from core.errors import Conflict, ErrorCode, SignatureError, Unavailable
+from core.telemetry.logs import get_logger
 from runners.cache import LoadedModel, drain
 from services.dataplane.catalog.interface import ModelState, State, not_found, state_of
+from services.dataplane.trust.live import LiveTrust
 from services.edge.context import Principal
+
+log = get_logger(__name__)
 
 
 class BundleCatalog:
@@ -21,6 +26,7 @@ class BundleCatalog:
 
     Args:
         loaded: The verified, loaded model.
+        trust: Says whether it may still be used; None: it may.
         reload: Verifies and loads it again; None: it is not loaded by this process and cannot be unloaded by it.
         on_close: Told of the model each time it is closed.
     """
@@ -29,6 +35,7 @@ class BundleCatalog:
         self,
         loaded: LoadedModel,
         *,
+        trust: LiveTrust | None = None,
         reload: Callable[[], Awaitable[LoadedModel]] | None = None,
         on_close: Callable[[LoadedModel], None] | None = None,
     ) -> None:
@@ -40,16 +47,20 @@ class BundleCatalog:
         self._loading = asyncio.Lock()
         self._ending: set[LoadedModel] = set()
         self._closed = False
+        self._trust = trust
+        self._refusal: SignatureError | None = None  # None: the model may be used
 
     async def acquire(self, principal: Principal, model: str, version: str | None) -> LoadedModel:
         self._require(principal, model, version)
         loaded = self._model
+        if self._refusal is not None:
+            raise SignatureError(self._refusal.code, self._refusal.message, details=self._refusal.details)
         if loaded is None:
             raise Unavailable(ErrorCode.MODEL_NOT_READY, f"Model {model!r} is unloaded.", retry_after=1.0)
         return loaded
 
     def lease(self, principal: Principal, model: str, version: str | None) -> LoadedModel | None:
-        return self._model if self._is_mine(principal, model, version) else None
+        return self._model if self._refusal is None and self._is_mine(principal, model, version) else None
 
     def release(self, model: LoadedModel) -> None:
         """Nothing to do: a model that is unloaded is drained, whoever leases it."""
@@ -68,6 +79,10 @@ class BundleCatalog:
         tenant, name = self._identity
         if principal.tenant != tenant:
             return []
+        if self._refusal is not None:
+            return [
+                ModelState(name=name, version=self._version, state=State.UNAVAILABLE, reason="not trusted any more")
+            ]
         if self._model is not None:
             return [state_of(self._model)]
         if self._loading.locked():
@@ -96,8 +111,24 @@ class BundleCatalog:
             loaded, self._model = self._model, None
             await self._end([loaded])
 
+    @property
+    def tenants(self) -> frozenset[str]:
+        return frozenset({self._identity[0]})
+
+    def withdraw(self) -> None:
+        if self._trust is None or self._model is None:
+            return
+        before, self._refusal = self._refusal, None
+        try:
+            self._trust.check(self._model)
+        except SignatureError as error:
+            self._refusal = error
+            if before is None:
+                log.error("model_withdrawn", model="/".join(self._identity), code=error.code, reason=error.message)
+
     async def ready(self) -> bool:
-        return not self._closed and self._model is not None and self._model.handle.ready
+        usable = not self._closed and self._refusal is None
+        return usable and self._model is not None and self._model.handle.ready
 
     async def close(self, *, drain_s: float | None = None) -> None:
         self._closed = True

@@ -41,7 +41,7 @@ class Catalog(Protocol):
         Args:
             principal: Who asks; decides the tenant.
             model: The model's name.
-            version: A version number as text; None: the model's default version.
+            version: A version number as text, or an alias; None: the model's default version.
 
         Raises:
             ModelError: ``MODEL_001`` if the tenant has no such model or version.
@@ -99,6 +99,15 @@ class Catalog(Protocol):
         """
         ...
 
+    @property
+    def tenants(self) -> frozenset[str]:
+        """Whose models are loaded."""
+        ...
+
+    def withdraw(self) -> None:
+        """Stops offering every loaded model that its tenant does not trust any more; what was accepted ends."""
+        ...
+
     async def ready(self) -> bool:
         """Whether requests can be answered now; cheap."""
         ...
@@ -127,14 +136,16 @@ def state_of(model: LoadedModel) -> ModelState:
     )
 
 
-def asked_number(model: str, version: str | None) -> int | None:
-    """The version asked for, as a number. An illegal name names nothing: it is neither asked about nor remembered.
+def asked_version(model: str, version: str | None) -> int | str | None:
+    """The version asked for: its number or an alias. An illegal name names nothing: it is neither asked about nor remembered.
 
     Raises:
-        ModelError: ``MODEL_001`` if the model's name or the version is not legal.
+        ModelError: ``MODEL_001`` if the model's name is not legal, or the version neither a number nor an alias.
     """
     try:
         parse_name(model, what="model")
-        return None if version is None else parse_version(version)
+        if version is None:
+            return None
+        return parse_name(version, what="alias") if version[:1].isalpha() else parse_version(version)
     except InvalidRequest:
         raise not_found(model, version) from None

@@ -7,9 +7,10 @@ from collections import OrderedDict
 from functools import partial
 from typing import Final, TypeAlias
 
+from artifacts.coordination.interface import EVERY_TENANT
 from core.clock import Clock
+from core.questions import Questions
 from services.dataplane.registry import RegistryGateway
-from services.edge.questions import Questions
 
 _MOST_REMEMBERED: Final = 1000
 
@@ -51,6 +52,11 @@ class Listing:
             Unavailable: ``STORE_001`` if the registry does not answer in time.
         """
         return (await self._ask((tenant, model)))[model]
+
+    def forget(self, tenant: str) -> None:
+        """Something of a tenant (``*``: of any) changed: it is asked for anew."""
+        for subject in [subject for subject in self._known if tenant in (subject[0], EVERY_TENANT)]:
+            del self._known[subject]
 
     async def _ask(self, subject: _Subject) -> _Answer:
         known = self._known.get(subject)

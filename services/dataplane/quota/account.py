@@ -6,6 +6,8 @@ The same few numbers serve two ways of refilling, so that the gate's hot path ha
 - *alone*: the bucket refills itself with ``rate`` per second up to ``burst``, and never goes below nothing;
 - *leased*: it does not refill itself (``rate`` 0); tokens and slots are leased in chunks, ahead of need. Tokens may be
   spent before their lease has arrived, down to ``floor``; the next lease settles them.
+
+What it may use in an hour and a day is in its :class:`~services.dataplane.quota.allowance.Allowance`.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from core.telemetry.hot import Tally
+from services.dataplane.quota.allowance import Allowance
 from services.edge.context import TenantLimits
 
 ALMOST_ONE: Final = 1.0 - 1e-6  # of a token: whoever waited as long as told must not fail for the last bit of a float
@@ -31,16 +34,23 @@ class Terms:
     rate: float  # requests per second
     burst: float  # requests at once; at least one unless it is 0
     slots: float  # requests under way
+    hourly: float = math.inf  # requests in an hour of UTC
+    daily: float = math.inf  # requests in a day of UTC
 
     @property
     def limited(self) -> bool:
         """Whether there is any limit."""
-        return self.rate < math.inf or self.slots < math.inf
+        return self.rate < math.inf or self.slots < math.inf or self.has_windows
+
+    @property
+    def has_windows(self) -> bool:
+        """Whether there is a limit per hour or day."""
+        return self.hourly < math.inf or self.daily < math.inf
 
     @property
     def closed(self) -> bool:
         """Whether no request can ever pass."""
-        return self.rate == 0 or self.burst == 0 or self.slots == 0
+        return 0 in (self.rate, self.burst, self.slots, self.hourly, self.daily)
 
 
 def terms_of(limits: TenantLimits, defaults: TenantLimits) -> Terms:
@@ -53,14 +63,19 @@ def terms_of(limits: TenantLimits, defaults: TenantLimits) -> Terms:
     burst: float | None = limits.burst
     if burst is None and own_rate is None:
         burst = defaults.burst
-    slots = defaults.concurrent_requests if limits.concurrent_requests is None else limits.concurrent_requests
     if rate is None:
         rate = burst = math.inf
     elif rate == 0:
         burst = 0.0
     elif burst is None:
         burst = max(1.0, rate)
-    return Terms(rate=rate, burst=burst, slots=math.inf if slots is None else slots)
+    return Terms(
+        rate=rate,
+        burst=burst,
+        slots=_first(limits.concurrent_requests, defaults.concurrent_requests),
+        hourly=_first(limits.requests_per_hour, defaults.requests_per_hour),
+        daily=_first(limits.requests_per_day, defaults.requests_per_day),
+    )
 
 
 class Account:
@@ -75,6 +90,7 @@ class Account:
 
     __slots__ = (
         "__weakref__",
+        "allowance",
         "asking",
         "at",
         "available_at",
@@ -87,6 +103,7 @@ class Account:
         "low",
         "rate",
         "refused",
+        "shut",
         "slots",
         "slots_low",
         "tenant",
@@ -100,7 +117,8 @@ class Account:
         self.in_flight = 0
         self.tokens = terms.burst
         self.floor = 0.0
-        self.leased = False
+        self.leased = self.shut = False
+        self.allowance: Allowance | None = None  # None: no limit per hour or day
         self.refused: dict[str, Tally] = {}  # by reason
         self.change(limits, terms)
         self.refill_alone(1.0)
@@ -111,12 +129,34 @@ class Account:
         self.terms = terms
         self.limited = terms.limited
 
-    def refill_alone(self, share: float) -> None:
+    def count_windows(self, *, wall: float, now: float) -> None:
+        """Makes, changes or ends the allowance as the terms say.
+
+        Args:
+            wall: Seconds since the epoch.
+            now: On the monotonic clock, at the same moment.
+        """
+        terms = self.terms
+        if not terms.has_windows:
+            self.allowance = None
+        elif self.allowance is None:
+            self.allowance = Allowance(terms.hourly, terms.daily, wall=wall, now=now)
+        else:
+            self.allowance.change(terms.hourly, terms.daily)
+
+    def refill_alone(self, share: float, *, shut: bool = False, windows_shut: bool = False) -> None:
         """From now on this process has a fixed share of the tenant's limits, and at least one request.
 
         What it has spent beforehand stays spent.
+
+        Args:
+            share: Of every limit that is this process's.
+            shut: A tenant with a limit on its rate or its requests under way gets nothing.
+            windows_shut: A tenant with a limit per hour or day gets nothing.
         """
         terms = self.terms
+        if self.allowance is not None:
+            self.allowance.share(share, leased=False, shut=windows_shut)
         if self.leased:
             self.tokens -= self.floor  # what it could still have spent
         self.rate = terms.rate * share if terms.rate < math.inf else 0.0
@@ -127,6 +167,9 @@ class Account:
         self.low, self.slots_low = -math.inf, math.inf
         self.available_at = -math.inf
         self.leased = self.asking = False
+        self.shut = shut and (terms.rate < math.inf or terms.slots < math.inf)
+        if self.shut:
+            self.slots = 0.0
 
     def refill_by_lease(self, share: float, now: float) -> None:
         """From now on tokens and slots are leased; until the first lease arrives the share may be used in advance.
@@ -141,6 +184,8 @@ class Account:
             tokens = self.tokens + max(0.0, now - self.at) * self.rate
             self.at = now
         self.refill_alone(share)
+        if self.allowance is not None:
+            self.allowance.share(share, leased=True)
         self.leased = True
         self.rate = 0.0
         if self.burst < math.inf:
@@ -154,8 +199,10 @@ class Account:
 
     def rested(self, now: float) -> bool:
         """Whether a new account would be the same."""
-        if self.in_flight or self.terms.rate == math.inf:
-            return not self.in_flight
+        if self.in_flight or (self.allowance is not None and not self.allowance.untouched):
+            return False
+        if self.terms.rate == math.inf:
+            return True
         if self.leased:
             return self.tokens == 0.0 and self.available_at <= now
         return self.tokens + (now - self.at) * self.rate >= self.burst
@@ -185,6 +232,11 @@ class Account:
         """Slots were leased, as many as may be used from now on."""
         self.slots = granted
         self.slots_low = granted * _ASK_AHEAD - 1 if granted < self.terms.slots else math.inf
+
+
+def _first(own: float | None, default: float | None) -> float:
+    limit = default if own is None else own
+    return math.inf if limit is None else limit
 
 
 def _share(whole: float, share: float) -> float:

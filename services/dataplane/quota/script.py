@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Redis holds for a tenant, and the two scripts that change it. Each script is one atomic step.
+"""What Redis holds for a tenant, and the scripts that change it. Each script is one atomic step.
 
 - ``<prefix>:{<tenant>}:tokens``, a hash: the tenant's bucket, ``tokens`` as of ``at``. Below 0: spent in advance.
 - ``<prefix>:{<tenant>}:slots``, a hash: per process ``<held> <wanted> <until>``.
+- ``<prefix>:{<tenant>}:windows``, a hash: per window its ``number`` since the epoch, and what processes have taken in it,
+  spent or not: ``since`` the hash was made, and ``before`` that. ``generation`` is when that was. A process that knew
+  another generation brings what it had last heard; the highest is ``before``. So Redis may forget everything, and the
+  windows are as they were as long as the process that was answered last is there.
+- ``<prefix>:memory``: when Redis last had nothing to remember. Whoever sees another value knows that Redis forgot.
 
-Both end by themselves when they say nothing any more. Time is Redis's own; when it goes back, nothing is refilled.
+All but the last end by themselves when they say nothing any more. Time is Redis's own; when it goes back, nothing is
+refilled.
 """
 
 from __future__ import annotations
@@ -54,6 +60,51 @@ end
 return granted
 """
 
+# Arguments: generation, wanted; per window: limit (-1: none), seconds, number, taken as last heard, balance handed back.
+# A balance of an earlier window is dropped; what was overspent then and not settled counts now. When Redis's clock is set
+# back, the window that began goes on; set back by more than a window, a new one begins.
+LEASE_WINDOWS: Final = """
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1e6
+local generation = redis.call('HGET', KEYS[1], 'generation') or string.format('%d%06d', time[1], time[2])
+local granted, windows = tonumber(ARGV[2]), {}
+for w = 1, 2 do
+  local at = 5 * w - 2
+  local limit, seconds, number = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  local taken, balance = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
+  local held = redis.call('HMGET', KEYS[1], w .. ':number', w .. ':before', w .. ':since')
+  local current, before, since = tonumber(held[1]) or -1, tonumber(held[2]) or 0, tonumber(held[3]) or 0
+  local window = math.floor(now / seconds)
+  if current < window or current > window + 1 then
+    current, before, since = window, 0, 0
+  end
+  if number == current and ARGV[1] ~= generation then before = math.max(before, taken) end
+  if number < current then balance = math.min(0, balance) end
+  since = since - balance
+  if limit >= 0 then granted = math.min(granted, limit - before - since) end
+  windows[w] = {current, before, since, (current + 1) * seconds - now}
+end
+granted = math.max(0, math.floor(granted))
+local reply = {generation, granted}
+redis.call('HSET', KEYS[1], 'generation', generation)
+for w = 1, 2 do
+  local current, before, since, ends = unpack(windows[w])
+  since = since + granted
+  redis.call('HSET', KEYS[1], w .. ':number', current, w .. ':before', before, w .. ':since', since)
+  reply[3 * w] = current
+  reply[3 * w + 1] = string.format('%.0f', before + since)
+  reply[3 * w + 2] = string.format('%.6f', ends)
+end
+redis.call('EXPIRE', KEYS[1], 172800)
+return reply
+"""
+
+MEMORY: Final = """
+local time = redis.call('TIME')
+redis.call('SET', KEYS[1], time[1] .. '.' .. time[2], 'NX')
+return redis.call('GET', KEYS[1])
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keys:
@@ -61,8 +112,13 @@ class Keys:
 
     tokens: str
     slots: str
+    windows: str
 
 
 def keys_of(prefix: str, tenant: str) -> Keys:
-    """Where Redis keeps a tenant's bucket and slots."""
-    return Keys(tokens=f"{prefix}:{{{tenant}}}:tokens", slots=f"{prefix}:{{{tenant}}}:slots")
+    """Where Redis keeps a tenant's bucket, slots and windows."""
+    return Keys(
+        tokens=f"{prefix}:{{{tenant}}}:tokens",
+        slots=f"{prefix}:{{{tenant}}}:slots",
+        windows=f"{prefix}:{{{tenant}}}:windows",
+    )

@@ -21,9 +21,9 @@ from typing import Final, TypeVar
 
 from core.clock import Clock
 from core.errors import AuthError, ErrorCode, FuroshikiError, Unavailable
+from core.questions import Questions
 from services.edge.auth.interface import Directory, credential_of, invalid, legal, required
 from services.edge.context import Principal
-from services.edge.questions import Questions
 
 _MOST_CREDENTIALS: Final = 10_000
 _MOST_REFUSALS: Final = 1_000

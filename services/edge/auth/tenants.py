@@ -11,9 +11,9 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from core.clock import Clock
 from core.errors import AuthError, FuroshikiError
+from core.questions import Questions
 from services.edge.context import NO_LIMITS, TenantLimits
 from services.edge.features import DEFAULT_FEATURES
-from services.edge.questions import Questions
 
 _MOST_TENANTS: Final = 10_000
 

@@ -150,6 +150,7 @@ class _Inference(Call):
         if isinstance(answer, Exception):
             self._refuse(answer)
             return
+        self.notice = answer.notice
         try:
             if is_large(answer, self._method.limits):
                 self._task = self._method.loop.create_task(self._encode(answer))
@@ -169,8 +170,9 @@ class _Inference(Call):
             return
         self.sent_bytes = len(data)
         self._end("ok")
-        if _ID in self.headers:
-            self._stream.finish(StatusCode.OK, "", (("x-request-id", self.request_id),), data)
+        trailing = self.told
+        if trailing:
+            self._stream.finish(StatusCode.OK, "", trailing, data)
         else:
             self._stream.reply(data)
 

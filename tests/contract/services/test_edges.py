@@ -62,7 +62,8 @@ class HttpClient:
         }
         if response.status_code == 200:
             version, outputs = self._edge.read(response)
-            return Answer(code=OK, version=version, outputs=outputs, **facts)
+            told = {name: response.headers[name] for name in ("deprecation", "sunset") if name in response.headers}
+            return Answer(code=OK, version=version, outputs=outputs, told=told, **facts)
         code = ErrorCode(self._edge.error_code(response))
         assert response.status_code == http_status(code)
         assert response.headers["x-furoshiki-error"] == code

@@ -16,10 +16,11 @@ import pytest
 from fastapi import FastAPI
 from onnx import TensorProto, helper
 
+from core.clock import Clock
 from registry_api.app import create_app
 from registry_api.bootstrap import Platform, open_platform, open_services
 from registry_api.http.services import Services
-from registry_api.settings import Settings
+from registry_api.settings import DatabaseSettings, Settings
 
 BASE = "http://registry"
 
@@ -108,10 +109,10 @@ class Api:
 
 
 @asynccontextmanager
-async def open_api(home: Path, **sections: Any) -> AsyncIterator[Api]:
+async def open_api(home: Path, *, clock: Clock | None = None, **sections: Any) -> AsyncIterator[Api]:
     """Starts a registry in ``home``; ``sections`` are settings."""
     settings = Settings(home=home, **sections)
-    async with open_platform(settings) as platform, open_services(platform) as services:
+    async with open_platform(settings, clock) as platform, open_services(platform) as services:
         app = create_app(services, settings.limits, settings.http, platform.clock)
         key = settings.admin_key_file.read_text().strip()
         transport = httpx.ASGITransport(app=app)
@@ -120,7 +121,7 @@ async def open_api(home: Path, **sections: Any) -> AsyncIterator[Api]:
 
 
 @pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[Api]:
-    """A fresh registry whose client holds the first admin key."""
-    async with open_api(tmp_path / "home") as api:
+async def api(tmp_path: Path, database: DatabaseSettings) -> AsyncIterator[Api]:
+    """A fresh registry, on SQLite and on PostgreSQL, whose client holds the first admin key."""
+    async with open_api(tmp_path / "home", database=database) as api:
         yield api

@@ -11,10 +11,11 @@ import pytest
 
 from core.clock import SystemClock
 from core.errors import ErrorCode, InitError
-from registry_api.bootstrap import open_platform, open_services, open_store
+from registry_api.blobstore import open_bucket
+from registry_api.bootstrap import open_platform, open_services
 from registry_api.http.access import Role
 from registry_api.http.auth import Authenticator
-from registry_api.settings import Settings
+from registry_api.settings import Settings, StoreSettings
 
 
 async def opens(settings: Settings, key: str) -> bool:
@@ -94,5 +95,5 @@ async def test_a_home_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 def test_a_store_of_no_known_kind_is_refused() -> None:
     """INIT_002 names variable, value and what was expected."""
     with pytest.raises(InitError, match=r"FUROSHIKI_STORE__URL: got 'ftp://x'; expected") as caught:
-        open_store("ftp://x", SystemClock())
+        open_bucket("ftp://x", StoreSettings(), SystemClock())
     assert caught.value.code is ErrorCode.SETTING_INVALID

@@ -62,6 +62,7 @@ async def check_version(http: httpx.AsyncClient, version: dict[str, Any]) -> Non
         assert digest_of((await http.get(f"{at}/files/{entry.path}")).content) == entry.digest
 
 
+@pytest.mark.fault("kill -9 of the registry while models are pushed and promoted")
 async def test_killed_during_an_upload_nothing_is_visible_and_sending_again_works(tmp_path: Path) -> None:
     """Half of a file arrived; after the restart it is not received, and the same upload is finished."""
     files = {"model.onnx": MODEL, "large.bin": LARGE}
@@ -97,6 +98,7 @@ async def test_killed_during_an_upload_nothing_is_visible_and_sending_again_work
             await check_version(http, version)
 
 
+@pytest.mark.fault("kill -9 of the registry while models are pushed and promoted")
 async def test_killed_while_uploads_are_completed_versions_stay_whole_and_consecutive(tmp_path: Path) -> None:
     """Killed after 0, 2 and 9 of 24 answers: numbers have no gap, each version verifies, the rest completes later."""
     with RegistryProcess(tmp_path / "home") as server:
@@ -137,6 +139,7 @@ async def _complete_and_kill(server: RegistryProcess, uploads: list[str], goal: 
     return answered
 
 
+@pytest.mark.fault("kill -9 of the registry while models are pushed and promoted")
 async def test_killed_during_promotions_one_version_is_in_production_and_history_agrees(tmp_path: Path) -> None:
     """Killed after 1 and 7 answers: never two in production, and the last move of each version is its stage."""
     with RegistryProcess(tmp_path / "home") as server:
@@ -180,6 +183,7 @@ async def _promote_and_kill(server: RegistryProcess, goal: int) -> None:
         await asyncio.gather(*(promote(http, 1 + at % 4) for at in range(24)))
 
 
+@pytest.mark.fault("disk full")
 async def test_a_full_disk_refuses_the_file_clearly_and_leaves_nothing(tmp_path: Path) -> None:
     """507 STORE_004 when the kernel refuses to write; with room again the same upload is finished."""
     files = {"model.onnx": MODEL, "large.bin": LARGE}

@@ -14,9 +14,9 @@ import httpx
 from onnx import TensorProto, helper
 
 from artifacts.testing import make_bundle
+from artifacts.tokens.testing import TokenSigner, key_set
 from core.tensors import ANY, DType, Signature, TensorSpec
 from loadtests.servers import bentoml_serve
-from services.edge.auth.testing import TokenSigner, key_set
 from services.openapi import examples
 
 ISSUER, AUDIENCE, TENANT = "https://issuer.test", "furoshiki", "acme"

@@ -16,8 +16,8 @@ import pytest_asyncio
 from onnx import TensorProto, helper
 
 from artifacts.testing import make_bundle
+from artifacts.tokens.testing import KeyServer, TokenSigner, key_set
 from core.tensors import ANY, DType, Signature, TensorSpec
-from services.edge.auth.testing import KeyServer, TokenSigner, key_set
 from services.inference.app import InferenceApp
 from services.inference.bootstrap import build
 from services.inference.settings import InferenceSettings

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from core.clock import Clock, ManualClock, SystemClock, rfc3339
+from core.clock import Clock, ForwardClock, ManualClock, SystemClock, rfc3339
 
 
 @pytest.mark.parametrize("clock", [SystemClock(), ManualClock()])
@@ -38,3 +38,20 @@ def test_a_manual_clock_moves_when_told() -> None:
 def test_rfc3339(moment: datetime, written: str) -> None:
     """Milliseconds, UTC, Z, whatever the zone of the moment."""
     assert rfc3339(moment) == written
+
+
+def test_forward_clock_never_goes_back() -> None:
+    """Set back an hour, it goes on from where it was with the time that really passes; set forward, it follows."""
+    machine = ManualClock()
+    clock = ForwardClock(machine)
+    machine.advance(10)
+    before = clock.now()
+    machine.set_back(3600)
+    assert clock.now() == before
+    machine.advance(5)
+    assert clock.now() == before + timedelta(seconds=5)
+    machine.advance(7200)
+    assert clock.now() == before + timedelta(seconds=7205)
+    machine.set_back(-86400)
+    assert clock.now() == machine.now()
+    assert clock.monotonic() == machine.monotonic()

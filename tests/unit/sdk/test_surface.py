@@ -14,7 +14,27 @@ from furoshiki import AsyncClient, Client
 from furoshiki.resource import Listing, Operation, Resource
 from furoshiki.testing import FakeService
 
-RESOURCES = ("builds", "deployments", "inference", "jobs", "keys", "models", "tenants", "tunings", "versions")
+RESOURCES = (
+    "aliases",
+    "approvals",
+    "audit",
+    "builds",
+    "deployments",
+    "gates",
+    "inference",
+    "jobs",
+    "keys",
+    "models",
+    "requests",
+    "signing",
+    "stages",
+    "tenants",
+    "tokens",
+    "tunings",
+    "usage",
+    "versions",
+    "webhooks",
+)
 
 
 def test_all_is_sorted_and_complete() -> None:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from furoshiki import Client, Conflict, ConnectionFailed, InvalidRequest, NotFound, Progress, SignatureRefused, verify
+from furoshiki import Client, Conflict, InvalidRequest, NotFound, Progress, SignatureRefused, verify
 from furoshiki.testing import FakeService
 
 Either: TypeAlias = Callable[..., Any]  # the fixture: a call, run by one of the clients
@@ -33,13 +33,24 @@ def test_illegal_stage_is_a_conflict(either: Either, client: Client, model_file:
         either(lambda one: one.versions.stage("digits", 1, "PRODUCTION", reason="r"))
 
 
-def test_stage_is_not_sent_twice(client: Client, service: FakeService, model_file: Path) -> None:
-    """A stage change that may have happened is not repeated: the caller is told and can look."""
+def test_a_lost_answer_is_asked_for_with_the_same_key(client: Client, service: FakeService, model_file: Path) -> None:
+    """A stage change that may have happened is sent again under one Idempotency-Key: it happens once."""
     client.models.push("digits", model_file)
     service.cut_next()
-    with pytest.raises(ConnectionFailed):
-        client.versions.stage("digits", 1, "STAGING", reason="r")
-    assert sum(call.method == "PUT" and call.segments[-1] == "stage" for call in service.calls) == 1
+    assert client.versions.stage("digits", 1, "STAGING", reason="r").stage == "STAGING"
+    sent = [call for call in service.calls if call.method == "PUT" and call.segments[-1] == "stage"]
+    assert len(sent) == 2
+    assert len({call.headers["idempotency-key"] for call in sent}) == 1
+    assert len(list(client.models.history("digits"))) == 1
+
+
+def test_reads_and_files_carry_no_key(client: Client, service: FakeService, model_file: Path) -> None:
+    """Only writes that the registry must not do twice have an Idempotency-Key, each its own."""
+    client.models.push("digits", model_file)
+    client.models.get("digits")
+    keyed = [call for call in service.calls if "idempotency-key" in call.headers]
+    assert {call.method for call in keyed} == {"POST"}
+    assert len({call.headers["idempotency-key"] for call in keyed}) == len(keyed) == 3
 
 
 def test_resolve_prefers_production_then_newest(client: Client, model_file: Path) -> None:

@@ -81,6 +81,12 @@ class TrustPolicy:
     keys: tuple[TrustedKey, ...] = ()
     revoked_keys: frozenset[str] = frozenset()
     revoked_digests: frozenset[str] = frozenset()  # of manifests, of their parents or of single files
+    serial: int = 0  # of the changes made to it; 0: nobody counts them
+    issued_at: datetime | None = None  # when the last one was made; None: nobody wrote it down
+
+    def present(self, now: datetime) -> datetime:
+        """The time to judge validity at: a clock that is behind the policy's own time is not believed."""
+        return now if self.issued_at is None else max(now, self.issued_at)
 
     def to_bytes(self) -> bytes:
         """The policy as the canonical JSON that :func:`parse_policy` reads."""
@@ -93,9 +99,12 @@ class TrustPolicy:
             }
             for key in self.keys
         ]
+        versioned = self.serial > 0 or self.issued_at is not None
+        counted = {"serial": self.serial, "issued_at": _time(self.issued_at)}
         return rfc8785.dumps(
             {
-                "schema_version": 1,
+                "schema_version": 2 if versioned else 1,
+                **(counted if versioned else {}),
                 "tenant": self.tenant,
                 "keys": keys,
                 "revoked_keys": sorted(self.revoked_keys),
@@ -130,7 +139,9 @@ class _KeyJson(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class _PolicyJson(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    schema_version: Literal[1]
+    schema_version: Literal[1, 2]
+    serial: Annotated[int, msgspec.Meta(ge=0, lt=2**53)] = 0
+    issued_at: Moment | None = None
     tenant: Name
     keys: tuple[_KeyJson, ...]
     revoked_keys: frozenset[Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]]
@@ -147,12 +158,29 @@ def parse_policy(data: bytes) -> TrustPolicy:
         document = msgspec.json.decode(data, type=_PolicyJson)
     except (ValueError, RecursionError) as error:
         raise _untrusted(f"The trust policy cannot be read ({error})") from None
+    if document.schema_version == 1 and (document.serial or document.issued_at is not None):
+        raise _untrusted("The trust policy cannot be read ('serial' and 'issued_at' belong to version 2 of the format)")
     return TrustPolicy(
         tenant=document.tenant,
         keys=tuple(TrustedKey(**msgspec.structs.asdict(key)) for key in document.keys),
         revoked_keys=document.revoked_keys,
         revoked_digests=document.revoked_digests,
+        serial=document.serial,
+        issued_at=document.issued_at,
     )
+
+
+def key_id_of(public_key: str) -> str:
+    """The id of a public key in PEM.
+
+    Raises:
+        SignatureRefused: ``SIGN_003`` if it is no key of a known algorithm.
+    """
+    try:
+        key = load_pem_public_key(public_key.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        raise _untrusted("A file holds no public key in PEM") from None
+    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 
 def _time(moment: datetime | None) -> str | None:

@@ -56,7 +56,7 @@ def verify(
         SignatureRefused: ``SIGN_001`` to ``SIGN_011``, naming the first rule that was broken.
     """
     root = Path(directory)
-    moment = now or datetime.now(UTC)
+    moment = policy.present(now or datetime.now(UTC))
     data = _document(root, MANIFEST_NAME, Reason.FILE_MISSING)
     signed = signed_resources(_document(root, SIGNATURE_NAME, Reason.SIGNATURE_MISSING), policy, now=moment)
     digest = "sha256:" + hashlib.sha256(data).hexdigest()

@@ -7,20 +7,34 @@ from typing import Final
 
 import click
 
+from furoshiki.cli.alias import alias
 from furoshiki.cli.app import FuroGroup
+from furoshiki.cli.approve import approvals, approve
+from furoshiki.cli.audit import audit
 from furoshiki.cli.build import build
+from furoshiki.cli.card import card, tag
 from furoshiki.cli.deploy import deploy, stop
 from furoshiki.cli.exits import Exit
+from furoshiki.cli.gates import gates
 from furoshiki.cli.infer import infer
-from furoshiki.cli.login import login, whoami
+from furoshiki.cli.keys import keys
+from furoshiki.cli.lineage import lineage
+from furoshiki.cli.login import login, logout, whoami
 from furoshiki.cli.logs import logs
 from furoshiki.cli.models import models
 from furoshiki.cli.ps import ps
 from furoshiki.cli.push import pull, push
+from furoshiki.cli.requests import requests
+from furoshiki.cli.rollback import deprecate, history, rollback
+from furoshiki.cli.search import search
+from furoshiki.cli.signing import signing
 from furoshiki.cli.stage import stage
+from furoshiki.cli.tenants import tenants
 from furoshiki.cli.tune import tune
+from furoshiki.cli.usage import usage
 from furoshiki.cli.verify import trust, verify_command
 from furoshiki.cli.versions import versions
+from furoshiki.cli.webhooks import webhooks
 from furoshiki.version import __version__
 
 _EXIT_CODES: Final = "\n".join(f"  {int(code):>3}  {code.text}" for code in Exit)
@@ -41,21 +55,40 @@ def furo() -> None:
 
 
 for _command in (
+    alias,
+    approvals,
+    approve,
+    audit,
     build,
+    card,
     deploy,
+    deprecate,
+    gates,
+    history,
     infer,
+    keys,
+    lineage,
     login,
+    logout,
     logs,
     models,
     ps,
     pull,
     push,
+    requests,
+    rollback,
+    search,
+    signing,
     stage,
     stop,
+    tag,
+    tenants,
     trust,
     tune,
+    usage,
     verify_command,
     versions,
+    webhooks,
     whoami,
 ):
     furo.add_command(_command)

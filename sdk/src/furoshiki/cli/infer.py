@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from furoshiki.cli.app import App, with_app
-from furoshiki.cli.refs import Ref, parse_ref
+from furoshiki.cli.refs import Ref, parse_any_ref
 from furoshiki.cli.render import print_json, show_facts
 from furoshiki.errors import InvalidRequest, Unavailable
 from furoshiki.inference import InferenceResult, ModelMetadata
@@ -43,7 +43,7 @@ def _read(text: str) -> Any:
 
 
 @click.command()
-@click.argument("ref", callback=parse_ref, metavar="MODEL[@VERSION]")
+@click.argument("ref", callback=parse_any_ref, metavar="MODEL[@VERSION|@ALIAS]")
 @click.option(
     "--input",
     "-i",
@@ -73,7 +73,7 @@ def infer(
     """
     url = None if deployment is None else _url_of(app, deployment)
     arrays = _typed(app, ref, inputs, url)
-    result = app.client.infer(ref.model, arrays, version=ref.version, binary=not as_json, timeout=timeout, url=url)
+    result = app.client.infer(ref.model, arrays, version=ref.selector, binary=not as_json, timeout=timeout, url=url)
     _show(app, result)
 
 
@@ -87,7 +87,7 @@ def _url_of(app: App, name: str) -> str:
 def _typed(app: App, ref: Ref, inputs: dict[str, Any], url: str | None) -> dict[str, Array]:
     if all(isinstance(value, np.ndarray) for value in inputs.values()):
         return inputs
-    metadata = app.client.inference.metadata(ref.model, version=ref.version, url=url)
+    metadata = app.client.inference.metadata(ref.model, version=ref.selector, url=url)
     return {
         name: value if isinstance(value, np.ndarray) else _array(name, value, metadata)
         for name, value in inputs.items()

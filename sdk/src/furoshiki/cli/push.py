@@ -9,7 +9,7 @@ import click
 
 from furoshiki.cli.app import App, with_app
 from furoshiki.cli.bars import transfer_bar
-from furoshiki.cli.refs import Ref, parse_ref
+from furoshiki.cli.refs import Ref, parse_any_ref
 from furoshiki.cli.render import print_json, show_facts
 from furoshiki.cli.versions import show_version
 
@@ -51,7 +51,7 @@ def push(
 ) -> None:
     """Register SOURCE, a file or a directory, as the next version of a model.
 
-    After a cut, push again: files that arrived are not sent twice.
+    Large files go in parts over several connections. After a cut, push again: what arrived is not sent twice.
     """
     with transfer_bar(app) as progress:
         version = app.client.models.push(
@@ -62,17 +62,24 @@ def push(
 
 
 @click.command()
-@click.argument("ref", callback=parse_ref, metavar="MODEL[@VERSION]")
+@click.argument("ref", callback=parse_any_ref, metavar="MODEL[@VERSION|@ALIAS]")
 @click.argument("directory", type=click.Path(path_type=Path))
+@click.option(
+    "--co-signature",
+    type=click.Path(path_type=Path),
+    help="Also write a P-256 co-signature to this file, outside DIRECTORY; see `furo signing p256-key`.",
+)
 @with_app
-def pull(app: App, *, ref: Ref, directory: Path) -> None:
+def pull(app: App, *, ref: Ref, directory: Path, co_signature: Path | None) -> None:
     """Download a version's signed bundle into DIRECTORY, which must be new or empty.
 
     Every digest is checked; the directory appears complete or not at all. `furo verify` checks who signed it.
     """
-    version = app.client.versions.resolve(ref.model, ref.version)
+    version = app.client.versions.resolve(ref.model, ref.selector)
     with transfer_bar(app) as progress:
         app.client.versions.download(version.model, version.version, directory, progress=progress)
+    if co_signature is not None:
+        co_signature.write_bytes(app.client.signing.co_signature(version.model, version.version))
     facts = {"ref": version.ref, "directory": str(directory), "digest": version.digest}
     if app.output == "json":
         print_json(facts)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``digits`` or ``digits@3`` on the command line: callbacks of click parameters."""
+"""``digits``, ``digits@3`` or ``digits@champion`` on the command line: callbacks of click parameters."""
 
 from __future__ import annotations
 
@@ -10,17 +10,24 @@ from typing import Final
 import click
 
 _REF: Final = re.compile(r"(?P<model>[a-z0-9][a-z0-9._-]{0,62})(@(?P<version>[1-9][0-9]{0,9}))?")
+_ALIAS: Final = re.compile(r"(?P<model>[a-z0-9][a-z0-9._-]{0,62})@(?P<alias>[a-z][a-z0-9._-]{0,62})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ref:
-    """A model of the caller's tenant, perhaps at a version."""
+    """A model of the caller's tenant, perhaps at a version or under an alias."""
 
     model: str
-    version: int | None  # None: the one in production, else the newest
+    version: int | None  # None: the one of the alias, else the one in production, else the newest
+    alias: str | None = None  # None: none was named
+
+    @property
+    def selector(self) -> int | str | None:
+        """What stands behind the @."""
+        return self.alias if self.version is None else self.version
 
     def __str__(self) -> str:
-        return self.model if self.version is None else f"{self.model}@{self.version}"
+        return self.model if self.selector is None else f"{self.model}@{self.selector}"
 
 
 def parse_ref(ctx: click.Context, param: click.Parameter | None, value: str) -> Ref:
@@ -40,4 +47,22 @@ def parse_version_ref(ctx: click.Context, param: click.Parameter | None, value: 
     ref = parse_ref(ctx, param, value)
     if ref.version is None:
         raise click.BadParameter(f"{value!r} names no version; expected MODEL@VERSION, such as digits@3.", ctx, param)
+    return ref
+
+
+def parse_any_ref(ctx: click.Context, param: click.Parameter | None, value: str) -> Ref:
+    """Reads ``MODEL``, ``MODEL@VERSION`` or ``MODEL@ALIAS``; a usage error if it is none of them."""
+    found = _ALIAS.fullmatch(value)
+    return (
+        parse_ref(ctx, param, value) if found is None else Ref(model=found["model"], version=None, alias=found["alias"])
+    )
+
+
+def parse_alias_ref(ctx: click.Context, param: click.Parameter | None, value: str) -> Ref:
+    """Reads ``MODEL@ALIAS``; a usage error if it is not."""
+    ref = parse_any_ref(ctx, param, value)
+    if ref.alias is None:
+        raise click.BadParameter(
+            f"{value!r} names no alias; expected MODEL@ALIAS, such as digits@champion.", ctx, param
+        )
     return ref

@@ -13,6 +13,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from rich.tree import Tree
 
 from furoshiki.cli.app import App
 
@@ -51,6 +52,11 @@ def show_facts(facts: Sequence[tuple[str, object]]) -> None:
         if fact not in (None, "", ()):
             table.add_row(heading, Text(_cell(fact)))
     _screen().print(table)
+
+
+def show_tree(tree: Tree) -> None:
+    """Prints a tree."""
+    _screen().print(tree)
 
 
 def print_json(value: object) -> None:

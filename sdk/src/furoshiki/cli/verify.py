@@ -12,7 +12,7 @@ import click
 from furoshiki.bundle import TrustPolicy, Verified, parse_policy, verify
 from furoshiki.cli.app import App, with_app
 from furoshiki.cli.bars import checking_bar, transfer_bar
-from furoshiki.cli.refs import Ref, parse_ref, parse_version_ref
+from furoshiki.cli.refs import Ref, parse_any_ref, parse_version_ref
 from furoshiki.cli.render import print_json, show_facts
 
 
@@ -43,7 +43,7 @@ def verify_command(app: App, *, target: str, policy_file: IO[bytes], expect: Ref
     if directory.is_dir():
         verified = _verify(app, directory, policy, expect)
     else:
-        ref = parse_ref(click.get_current_context(), None, target)
+        ref = parse_any_ref(click.get_current_context(), None, target)
         with tempfile.TemporaryDirectory(prefix="furo-verify-") as scratch:
             verified = _verify(app, _download(app, ref, Path(scratch) / "bundle"), policy, expect or ref)
     _show(app, verified)
@@ -57,7 +57,7 @@ def trust(app: App) -> None:
 
 
 def _download(app: App, ref: Ref, directory: Path) -> Path:
-    version = app.client.versions.resolve(ref.model, ref.version)
+    version = app.client.versions.resolve(ref.model, ref.selector)
     with transfer_bar(app) as progress:
         return app.client.versions.download(version.model, version.version, directory, progress=progress)
 

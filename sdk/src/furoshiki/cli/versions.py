@@ -25,11 +25,12 @@ COLUMNS = {
 
 @click.command()
 @click.argument("ref", callback=parse_ref, metavar="MODEL[@VERSION]")
+@click.option("--stage", help="Only versions in this stage.")
 @with_app
-def versions(app: App, *, ref: Ref) -> None:
+def versions(app: App, *, ref: Ref, stage: str | None) -> None:
     """List the versions of a model, or show one: `furo versions digits`, `furo versions digits@3`."""
     if ref.version is None:
-        show_list(app, app.client.versions.list(ref.model), COLUMNS)
+        show_list(app, app.client.versions.list(ref.model, stage=stage), COLUMNS)
     else:
         show_version(app, app.client.versions.get(ref.model, ref.version))
 
@@ -43,6 +44,7 @@ def show_version(app: App, version: Version) -> None:
         [
             ("Version", version.ref),
             ("Stage", version.stage),
+            ("Deprecated", version.deprecation),
             ("Format", version.format),
             ("Digest", version.digest),
             ("Signed by", version.key_id),
@@ -51,6 +53,8 @@ def show_version(app: App, version: Version) -> None:
             ("Inputs", _tensors(version.inputs)),
             ("Outputs", _tensors(version.outputs)),
             ("Variants", tuple(variant.name for variant in version.variants)),
+            ("Description", version.description),
+            ("Tags", version.tags),
             ("Metadata", tuple(f"{key}={value}" for key, value in version.metadata.items())),
             ("Created", version.created_at),
         ]

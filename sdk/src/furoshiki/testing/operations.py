@@ -10,7 +10,13 @@ from furoshiki.testing.registry import FakeRegistry
 from furoshiki.testing.tunings import FakeTunings
 
 LIFE = (("queued", 0.0, None), ("running", 0.5, "at work"), ("succeeded", 1.0, "done"))
-NO_LIMITS: Final[dict[str, Any]] = {"requests_per_second": None, "burst": None, "concurrent_requests": None}
+NO_LIMITS: Final[dict[str, Any]] = {
+    "requests_per_second": None,
+    "burst": None,
+    "concurrent_requests": None,
+    "requests_per_hour": None,
+    "requests_per_day": None,
+}
 NOTHING_SET: Final[dict[str, Any]] = {"limits": NO_LIMITS, "features": {}}
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from furoshiki.testing import catalogue
 from furoshiki.testing.clock import ManualClock
 from furoshiki.testing.exchange import Answer, Call, Problem, json_answer, page
 from furoshiki.testing.signing import FakeSigner
@@ -31,6 +32,7 @@ class FakeRegistry:
         self.bundles: dict[tuple[str, int], dict[str, bytes]] = {}
         self.uploads: dict[str, dict[str, Any]] = {}
         self.histories: dict[str, list[dict[str, Any]]] = {}
+        self.cards: dict[tuple[str, int | None], dict[str, Any]] = {}
         self._clock = clock
 
     def now(self) -> str:
@@ -72,7 +74,7 @@ class FakeRegistry:
             case "POST", []:
                 return json_answer(self._create(call.fields()), 201)
             case "GET", []:
-                return page(list(self.models.values()), call)
+                return page(catalogue.found(self.models, self.versions, call), call)
             case _, [name, "versions", number, *what]:
                 return self._version(call, self.resolve(name, int(number)), what)
             case _, [name, *what]:
@@ -81,9 +83,9 @@ class FakeRegistry:
 
     def _one_model(self, call: Call, model: dict[str, Any], what: list[str]) -> Answer | None:
         name = model["name"]
+        if (described := catalogue.described(call, what, model, self.cards)) is not None:
+            return described
         match call.method, what:
-            case "GET", []:
-                return json_answer(model)
             case "GET", ["history"]:
                 return page(self.histories[name], call)
             case "GET", ["resolve"]:
@@ -96,9 +98,9 @@ class FakeRegistry:
 
     def _version(self, call: Call, version: dict[str, Any], what: list[str]) -> Answer | None:
         bundle = self.bundles[(version["model"], version["version"])]
+        if (described := catalogue.described(call, what, version, self.cards)) is not None:
+            return described
         match call.method, what:
-            case "GET", []:
-                return json_answer(version)
             case "PUT", ["stage"]:
                 return json_answer(self._stage(version, call.fields()))
             case "GET", ["manifest"]:
@@ -203,6 +205,8 @@ class FakeRegistry:
             "created_at": self.now(),
             "created_by": "test",
             "variants": [],
+            "description": "",
+            "tags": [],
         }
         self.versions[model].append(version)
         self.models[model] |= {"latest_version": number, "updated_at": self.now()}

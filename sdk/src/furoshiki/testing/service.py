@@ -13,6 +13,7 @@ import msgspec
 
 from furoshiki.tensors import Array
 from furoshiki.testing.clock import ManualClock
+from furoshiki.testing.custody import FakeCustody
 from furoshiki.testing.exchange import Answer, Call, Problem
 from furoshiki.testing.inference import FakeInference
 from furoshiki.testing.operations import FakeOperations
@@ -35,9 +36,11 @@ class FakeService(httpx.BaseTransport, httpx.AsyncBaseTransport):
         self.clock = ManualClock()
         self.registry = FakeRegistry(tenant, self.clock)
         self.operations = FakeOperations(self.registry)
+        self.custody = FakeCustody(self.registry)
         self.inference = FakeInference()
         self.calls: list[Call] = []
         self._page_size = page_size
+        self._answers: dict[tuple[str | None, str, tuple[str, ...]], Answer] = {}
         self._failures: list[Callable[[], Answer]] = []
 
     def serve_model(
@@ -79,7 +82,7 @@ class FakeService(httpx.BaseTransport, httpx.AsyncBaseTransport):
             answer = self._failures.pop(0)()
         else:
             try:
-                answer = self._route(call)
+                answer = self._once(call)
             except Problem as problem:
                 answer = _problem(problem, request_id, oip=call.segments[0] == "v2")
         return Answer(status=answer.status, headers={**answer.headers, "x-request-id": request_id}, body=answer.body)
@@ -103,6 +106,15 @@ class FakeService(httpx.BaseTransport, httpx.AsyncBaseTransport):
         answer = self.answer(call)
         return httpx.Response(answer.status, headers=dict(answer.headers), content=answer.body)
 
+    def _once(self, call: Call) -> Answer:
+        """A write that was answered before under its key gets that answer again."""
+        key = (call.headers.get("idempotency-key"), call.method, call.segments)
+        if key[0] is None:
+            return self._route(call)
+        if key not in self._answers:
+            self._answers[key] = self._route(call)
+        return self._answers[key]
+
     def _route(self, call: Call) -> Answer:
         if call.segments == ("v2", "health", "ready"):
             return self.inference.handle(call)
@@ -113,7 +125,7 @@ class FakeService(httpx.BaseTransport, httpx.AsyncBaseTransport):
             raise Problem(401, "AUTH_002", "The API key is unknown, expired or revoked.")
         if call.segments[0] == "v2":
             return self.inference.handle(call)
-        for part in (self.registry, self.operations):
+        for part in (self.custody, self.registry, self.operations):
             answer = part.handle(call)
             if answer is not None:
                 return answer

@@ -18,26 +18,41 @@ from furoshiki.bundle.paths import MANIFEST_NAME, SIGNATURE_NAME
 
 
 class FakeSigner:
-    """One tenant's signing key."""
+    """One tenant's signing key, and the policy that trusts it and those before it.
 
-    def __init__(self, tenant: str) -> None:
+    Args:
+        tenant: Whose.
+        before: The signer it takes over from; None: it is the first.
+    """
+
+    def __init__(self, tenant: str, before: FakeSigner | None = None) -> None:
         self._tenant = tenant
         self._key = Ed25519PrivateKey.generate()
         public = self._key.public_key()
         self._pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         self.key_id = hashlib.sha256(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
-    def policy(self) -> bytes:
-        """The trust policy that lists this key alone."""
         key = {"key_id": self.key_id, "public_key": self._pem.decode(), "not_before": None, "not_after": None}
-        empty: list[Any] = []
+        self.keys: list[dict[str, Any]] = [*([] if before is None else before.keys), key]
+        self.revoked: list[str] = [] if before is None else before.revoked  # key ids and digests
+
+    @property
+    def serial(self) -> int:
+        """Of the policy."""
+        return len(self.keys) + len(self.revoked)
+
+    def policy(self) -> bytes:
+        """The trust policy as it is now."""
+        digests = {name for name in self.revoked if name.startswith("sha256:")}
         return rfc8785.dumps(
             {
-                "schema_version": 1,
+                "schema_version": 2,
+                "serial": self.serial,
+                "issued_at": None,
                 "tenant": self._tenant,
-                "keys": [key],
-                "revoked_keys": empty,
-                "revoked_digests": empty,
+                "keys": self.keys,
+                "revoked_keys": sorted(set(self.revoked) - digests),
+                "revoked_digests": sorted(digests),
             }
         )
 

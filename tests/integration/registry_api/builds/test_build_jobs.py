@@ -153,8 +153,8 @@ async def test_builds_need_the_right_scope_and_stay_inside_their_tenant(bench: B
     await bench.push()
     build = await bench.api.ok("POST", "/builds", json={"model": "digits"})
     await bench.api.ok("POST", "/tenants", json={"name": "other"})
-    reader = {"X-API-Key": await bench.api.key("read")}
-    other = {"X-API-Key": await bench.api.key("admin", tenant="other")}
+    reader = {"X-API-Key": await bench.api.key("viewer")}
+    other = {"X-API-Key": await bench.api.key("tenant-admin", tenant="other")}
     assert await bench.api.refused("POST", "/builds", json={"model": "digits"}, headers=reader) == (403, "AUTH_003")
     assert (await bench.api.ok("GET", f"/builds/{build['id']}", headers=reader))["id"] == build["id"]
     assert await bench.api.refused("GET", f"/builds/{build['id']}", headers=other) == (404, "BUILD_001")

@@ -14,6 +14,7 @@ from core.errors import ErrorCode, StoreError
 from registry_api.builds.builder import BentoBuilder, BuildOptions, Packed
 from registry_api.builds.handler import BuildHandler
 from registry_api.builds.wheel import WheelCache
+from registry_api.db.session import EVERY_TENANT
 from registry_api.jobs.interface import JobTask
 from registry_api.jobs.service import JobService
 from registry_api.jobs.testing import RecordingTask
@@ -51,12 +52,12 @@ async def test_a_bento_whose_blobs_are_gone_is_not_recorded(api: Api, tmp_path: 
         outcome = await handler.run(task)
         assert outcome.apply is not None
         if blobs_are_there:
-            async with platform.db.write() as session:
+            async with platform.db.write(EVERY_TENANT) as session:
                 await outcome.apply(session)
             continue
         await platform.store.delete("default", digest_bytes(b"bento"))
         with pytest.raises(StoreError) as caught:
-            async with platform.db.write() as session:
+            async with platform.db.write(EVERY_TENANT) as session:
                 await outcome.apply(session)
         assert caught.value.code is ErrorCode.BLOB_CORRUPT
         assert (await api.ok("GET", f"/builds/{build['id']}"))["tag"] is None

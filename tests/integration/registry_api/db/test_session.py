@@ -12,13 +12,13 @@ from sqlalchemy import text
 
 from core.errors import ErrorCode, Unavailable
 from registry_api.db.engine import create_engine
-from registry_api.db.session import Database, Session
+from registry_api.db.session import EVERY_TENANT, Database, Session
 
 
 @pytest.fixture
 async def db(tmp_path: Path) -> AsyncIterator[Database]:
     db = Database(create_engine(f"sqlite+aiosqlite:///{tmp_path / 'x.db'}"))
-    async with db.write() as session:
+    async with db.write(EVERY_TENANT) as session:
         await session.execute(text("CREATE TABLE counter (value INTEGER)"))
         await session.execute(text("INSERT INTO counter VALUES (0)"))
     yield db
@@ -30,7 +30,7 @@ async def value(session: Session) -> int:
 
 
 async def increment(db: Database) -> None:
-    async with db.write() as session:
+    async with db.write(EVERY_TENANT) as session:
         before = await value(session)
         await asyncio.sleep(0)
         await session.execute(text("UPDATE counter SET value = :value"), {"value": before + 1})
@@ -40,7 +40,7 @@ async def test_transactions_that_read_and_then_write_lose_nothing(db: Database, 
     """A hundred increments through two engines, as two processes have, add up to a hundred."""
     other = Database(create_engine(f"sqlite+aiosqlite:///{tmp_path / 'x.db'}"))
     await asyncio.gather(*(increment(db if at % 2 else other) for at in range(100)))
-    async with db.read() as session:
+    async with db.read(EVERY_TENANT) as session:
         assert await value(session) == 100
     await other.close()
 
@@ -49,37 +49,37 @@ async def test_an_exception_rolls_back(db: Database) -> None:
     """Nothing of the block remains."""
 
     async def fail() -> None:
-        async with db.write() as session:
+        async with db.write(EVERY_TENANT) as session:
             await session.execute(text("UPDATE counter SET value = 9"))
             raise KeyError
 
     with pytest.raises(KeyError):
         await fail()
-    async with db.read() as session:
+    async with db.read(EVERY_TENANT) as session:
         assert await value(session) == 0
 
 
 async def test_a_read_sees_one_snapshot_and_does_not_block_writers(db: Database) -> None:
     """A write that commits meanwhile is invisible until the read ends."""
-    async with db.read() as session:
+    async with db.read(EVERY_TENANT) as session:
         assert await value(session) == 0
         await increment(db)
         assert await value(session) == 0
-    async with db.read() as session:
+    async with db.read(EVERY_TENANT) as session:
         assert await value(session) == 1
 
 
 async def test_what_a_read_transaction_writes_is_not_kept(db: Database) -> None:
     """Only ``write`` commits."""
-    async with db.read() as session:
+    async with db.read(EVERY_TENANT) as session:
         await session.execute(text("UPDATE counter SET value = 9"))
-    async with db.read() as session:
+    async with db.read(EVERY_TENANT) as session:
         assert await value(session) == 0
 
 
 async def test_foreign_keys_are_enforced_and_the_journal_is_a_wal(db: Database) -> None:
     """Every connection has the pragmas."""
-    async with db.read() as session:
+    async with db.read(EVERY_TENANT) as session:
         assert (await session.execute(text("PRAGMA foreign_keys"))).scalar_one() == 1
         assert (await session.execute(text("PRAGMA journal_mode"))).scalar_one() == "wal"
         assert (await session.execute(text("PRAGMA synchronous"))).scalar_one() == 2
@@ -90,7 +90,7 @@ async def test_a_writer_that_waits_too_long_is_told_to_come_back(db: Database, t
     url = f"sqlite+aiosqlite:///{tmp_path / 'x.db'}"
     hasty = Database(db.engine, wait_seconds=0.01)
     stranger = Database(create_engine(url, busy_seconds=0.01), wait_seconds=0.01)
-    async with hasty.write():
+    async with hasty.write(EVERY_TENANT):
         for late in (hasty, stranger):
             with pytest.raises(Unavailable) as caught:
                 await increment(late)

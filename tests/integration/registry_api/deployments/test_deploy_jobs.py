@@ -217,8 +217,8 @@ async def test_deployments_stay_inside_their_tenant(bench: Bench) -> None:
     build = await bench.built()
     await bench.api.ok("POST", "/deployments", json={"name": "shop", "build_id": build["id"]})
     await bench.api.ok("POST", "/tenants", json={"name": "other"})
-    other = {"X-API-Key": await bench.api.key("admin", tenant="other")}
-    reader = {"X-API-Key": await bench.api.key("read")}
+    other = {"X-API-Key": await bench.api.key("tenant-admin", tenant="other")}
+    reader = {"X-API-Key": await bench.api.key("viewer")}
     assert await bench.api.refused("GET", "/deployments/shop", headers=other) == (404, "DEPLOY_001")
     assert await bench.api.refused("POST", "/deployments/shop/stop", headers=other) == (404, "DEPLOY_001")
     assert await bench.api.refused("POST", "/deployments/shop/stop", headers=reader) == (403, "AUTH_003")

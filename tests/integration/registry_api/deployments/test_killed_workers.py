@@ -95,6 +95,7 @@ async def site(registry: RegistryProcess) -> AsyncIterator[Site]:
         end_by_variable(DEPLOYMENT_VARIABLE, folder.name)
 
 
+@pytest.mark.fault("kill -9 of the worker in mid-job")
 async def test_a_worker_killed_in_mid_build_is_replaced(site: Site) -> None:
     """kill -9 while BentoML runs: another worker ends the orphan, builds again, and there is one Bento."""
     first = site.work()
@@ -112,6 +113,7 @@ async def test_a_worker_killed_in_mid_build_is_replaced(site: Site) -> None:
     assert len(list((site.registry.home / "bentoml" / "bentos" / "default.digits").glob("v1-*"))) == 1
 
 
+@pytest.mark.fault("kill -9 of the worker in mid-job")
 async def test_a_worker_killed_in_mid_deployment_leaves_no_orphan(site: Site) -> None:
     """kill -9 while the service starts: one deployment runs in the end, checked with an API key, and nothing else does."""
     build = (await site.ask("GET", "/builds"))["items"][0]

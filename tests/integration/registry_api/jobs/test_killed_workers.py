@@ -16,8 +16,9 @@ import pytest
 from sqlalchemy import text
 
 from core.clock import SystemClock
+from deploy.local.components.postgres import PostgresDatabase
 from registry_api.db.engine import Base, create_engine
-from registry_api.db.session import Database
+from registry_api.db.session import EVERY_TENANT, Database
 from registry_api.jobs import tables
 from registry_api.jobs.interface import Job, JobKind, NewJob
 from registry_api.jobs.service import JobService
@@ -30,9 +31,17 @@ WAIT = 60.0
 Start = Callable[[str, int], Awaitable[Process]]
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite+aiosqlite:///{tmp_path / 'registry.db'}"
+    found: PostgresDatabase = request.getfixturevalue("empty_postgres")
+    return found.owner_url
+
+
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    engine = create_engine(f"sqlite+aiosqlite:///{tmp_path / 'registry.db'}")
+async def database(url: str) -> AsyncIterator[Database]:
+    engine = create_engine(url)
     wanted = [Base.metadata.tables[row.__tablename__] for row in (tables.JobRow, tables.JobLogRow)]
     async with engine.begin() as connection:
         await connection.run_sync(lambda sync: Base.metadata.create_all(sync, tables=wanted))
@@ -72,7 +81,7 @@ def service(database: Database) -> JobService:
 
 
 async def _enqueue(database: Database, service: JobService) -> Job:
-    async with database.write() as session:
+    async with database.write(EVERY_TENANT) as session:
         return await service.enqueue(session, NewJob(tenant="acme", kind=JobKind.BUILD, spec={}))
 
 
@@ -95,7 +104,7 @@ async def _child_of(service: JobService, job: Job) -> psutil.Process:
 
 
 async def _results(database: Database) -> list[tuple[str, str]]:
-    async with database.read() as session:
+    async with database.read(EVERY_TENANT) as session:
         return [(row.job, row.worker) for row in await session.execute(text("SELECT job, worker FROM results"))]
 
 
@@ -107,6 +116,7 @@ async def _wait_for(service: JobService, job: Job, state: JobState) -> Job:
     return await service.get("acme", job.id)
 
 
+@pytest.mark.fault("kill -9 of the worker in mid-job")
 async def test_a_killed_workers_job_is_run_again_and_applied_once(
     database: Database, service: JobService, start: Start
 ) -> None:
@@ -124,6 +134,7 @@ async def test_a_killed_workers_job_is_run_again_and_applied_once(
     assert not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE
 
 
+@pytest.mark.fault("kill -9 of the worker in mid-job")
 async def test_a_frozen_worker_that_wakes_up_writes_nothing(
     database: Database, service: JobService, start: Start
 ) -> None:
@@ -159,6 +170,7 @@ async def test_a_stopped_worker_gives_its_job_to_the_next(
     assert (await _wait_for(service, job, JobState.SUCCEEDED)).attempt == 1
 
 
+@pytest.mark.fault("kill -9 of the worker in mid-job")
 async def test_two_workers_run_many_jobs_once_each(database: Database, service: JobService, start: Start) -> None:
     """Forty jobs, two workers of four slots each, one of them killed midway: forty results, none twice."""
     jobs = [await _enqueue(database, service) for _ in range(40)]

@@ -20,7 +20,7 @@ async def test_a_name_can_be_taken_once_per_tenant(api: Api) -> None:
     await api.ok("POST", "/models", json={"name": "digits"})
     assert await api.refused("POST", "/models", json={"name": "digits"}) == (409, "MODEL_004")
     await api.ok("POST", "/tenants", json={"name": "acme"})
-    headers = {"X-API-Key": await api.key("push", tenant="acme")}
+    headers = {"X-API-Key": await api.key("developer", tenant="acme")}
     assert (await api.ok("POST", "/models", json={"name": "digits"}, headers=headers))["tenant"] == "acme"
 
 
@@ -67,7 +67,7 @@ async def test_another_tenants_resources_are_not_there(api: Api) -> None:
     await api.push("digits", files)
     upload = await api.declare("digits", {"model.onnx": tiny_onnx(1)})
     await api.ok("POST", "/tenants", json={"name": "acme"})
-    headers = {"X-API-Key": await api.key("admin", tenant="acme")}
+    headers = {"X-API-Key": await api.key("tenant-admin", tenant="acme")}
     body = {"files": [{"path": "model.onnx", "size": 1, "digest": "sha256:" + "0" * 64}]}
     routes = [
         ("GET", "/models/digits", None),

@@ -4,30 +4,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
-from tests.integration.registry_api.rest import Api, tiny_onnx
-
-
-@pytest.fixture
-async def digits(api: Api) -> Api:
-    """A registry with three versions of one model."""
-    await api.ok("POST", "/models", json={"name": "digits"})
-    for seed in range(3):
-        await api.push("digits", {"model.onnx": tiny_onnx(), "note.txt": b"%d" % seed})
-    return api
-
-
-async def move(api: Api, version: int, *stages: str, **request: object) -> None:
-    for stage in stages:
-        body = {"stage": stage, "reason": f"to {stage}"}
-        await api.ok("PUT", f"/models/digits/versions/{version}/stage", json=body, **request)
-
-
-async def stages(api: Api) -> dict[int, str]:
-    page = await api.ok("GET", "/models/digits/versions")
-    return {item["version"]: item["stage"] for item in page["items"]}
+from tests.integration.registry_api.promotion.governing import headers, move, stages
+from tests.integration.registry_api.rest import Api
 
 
 async def test_promotion_sends_the_old_production_version_back_to_staging(digits: Api) -> None:
@@ -64,31 +46,32 @@ async def test_asking_for_the_present_stage_changes_nothing(digits: Api) -> None
     assert (await digits.ok("GET", "/models/digits/history"))["items"] == []
 
 
-async def test_production_needs_scope_deploy_and_the_rest_push(digits: Api) -> None:
-    """A push key stops before PRODUCTION, a deploy key does not move between the others, a read key moves nothing."""
-    push = {"X-API-Key": await digits.key("push")}
-    deploy = {"X-API-Key": await digits.key("deploy")}
-    read = {"X-API-Key": await digits.key("read")}
+async def test_production_needs_an_administrator_of_models(digits: Api) -> None:
+    """A developer stops before PRODUCTION, a viewer moves nothing."""
+    developer, admin, viewer = [await headers(digits, role) for role in ("developer", "model-admin", "viewer")]
     at, to = "/models/digits/versions/1/stage", {"stage": "STAGING", "reason": "test"}
-    assert await digits.refused("PUT", at, json=to, headers=read) == (403, "AUTH_003")
-    assert await digits.refused("PUT", at, json=to, headers=deploy) == (403, "AUTH_003")
-    await move(digits, 1, "STAGING", headers=push)
+    assert await digits.refused("PUT", at, json=to, headers=viewer) == (403, "AUTH_003")
+    await move(digits, 1, "STAGING", headers=developer)
     to = {"stage": "PRODUCTION", "reason": "test"}
-    assert await digits.refused("PUT", at, json=to, headers=push) == (403, "AUTH_003")
-    await move(digits, 1, "PRODUCTION", headers=deploy)
+    assert await digits.refused("PUT", at, json=to, headers=developer) == (403, "AUTH_003")
+    await move(digits, 1, "PRODUCTION", headers=admin)
 
 
 async def test_promotions_at_once_leave_one_version_in_production(digits: Api) -> None:
-    """Thirty promotions of three versions; whatever the order, one wins and every move is in the history."""
+    """Sixty-four promotions of three versions; whatever the order, one wins and the history is one chain of every move."""
     for version in (1, 2, 3):
         await move(digits, version, "STAGING")
-    await asyncio.gather(*(move(digits, 1 + at % 3, "PRODUCTION") for at in range(30)))
+    await asyncio.gather(*(move(digits, 1 + at % 3, "PRODUCTION") for at in range(64)))
     assert sorted((await stages(digits)).values()) == ["PRODUCTION", "STAGING", "STAGING"]
     history = (await digits.ok("GET", "/models/digits/history?limit=200"))["items"]
     latest: dict[int, str] = {}
     for item in history:
         latest.setdefault(item["version"], item["to"])
     assert latest == await stages(digits)
+    verdict = await digits.ok("GET", "/audit/verify")
+    assert (verdict["intact"], verdict["findings"]) == (True, [])
+    entries = (await digits.ok("GET", "/audit?limit=200"))["items"]
+    assert [entry["seq"] for entry in entries] == list(range(verdict["entries"], 0, -1))
 
 
 @pytest.mark.parametrize(
@@ -97,3 +80,55 @@ async def test_promotions_at_once_leave_one_version_in_production(digits: Api) -
 async def test_a_move_needs_a_stage_and_a_reason(digits: Api, body: dict[str, str]) -> None:
     """422 VALID_002."""
     assert await digits.refused("PUT", "/models/digits/versions/1/stage", json=body) == (422, "VALID_002")
+
+
+async def test_a_rollback_brings_back_what_was_there_before(digits: Api) -> None:
+    """1, then 2, then 3; back to 2, back to 1: a version that was rolled back is not gone back to."""
+    for version in (1, 2, 3):
+        await move(digits, version, "STAGING", "PRODUCTION")
+    for version in (2, 1):
+        back = await digits.ok("POST", "/models/digits/rollback", json={"reason": "too slow"})
+        assert (back["version"], back["stage"]) == (version, "PRODUCTION")
+    assert await stages(digits) == {1: "PRODUCTION", 2: "STAGING", 3: "STAGING"}
+    newest = (await digits.ok("GET", "/models/digits/history"))["items"][:2]
+    assert [(item["version"], item["to"], item["cause"], item["reason"]) for item in newest] == [
+        (1, "PRODUCTION", "rollback", "too slow"),
+        (2, "STAGING", "replaced", "replaced by version 1: too slow"),
+    ]
+    answer = await digits.refused("POST", "/models/digits/rollback", json={"reason": "again"})
+    assert answer == (409, "STATE_001")
+
+
+async def test_a_rollback_is_for_who_may_promote_and_names_what_is_in_its_way(digits: Api) -> None:
+    """A developer may not; a version that was deprecated meanwhile is not brought back behind anybody's back."""
+    await move(digits, 1, "STAGING", "PRODUCTION")
+    await move(digits, 2, "STAGING", "PRODUCTION")
+    await move(digits, 1, "DEPRECATED")
+    body = {"reason": "back"}
+    developer = await headers(digits, "developer")
+    assert await digits.refused("POST", "/models/digits/rollback", json=body, headers=developer) == (403, "AUTH_003")
+    error = (await digits.http.post("/api/v1/models/digits/rollback", json=body)).json()["error"]
+    assert (error["code"], error["details"]) == ("STATE_001", {"version": 1, "stage": "DEPRECATED"})
+    assert (await stages(digits))[2] == "PRODUCTION"
+
+
+async def test_what_was_in_production_at_any_moment_is_known(digits: Api) -> None:
+    """Before, between and after promotions, with who and why."""
+    await move(digits, 1, "STAGING", "PRODUCTION")
+    await move(digits, 2, "STAGING", "PRODUCTION")
+    await move(digits, 2, "STAGING")
+    entered = {
+        (item["version"], item["to"], item["from"]): item["at"]
+        for item in (await digits.ok("GET", "/models/digits/history"))["items"]
+    }
+
+    async def at(moment: str) -> Any:
+        return await digits.ok("GET", "/models/digits/production", params={"at": moment})
+
+    assert (await at("2020-01-01T00:00:00Z"))["version"] is None
+    first = await at(entered[1, "PRODUCTION", "STAGING"])
+    assert (first["version"], first["since"]["reason"], first["since"]["actor"]) == (1, "to PRODUCTION", "first admin")
+    assert first["since"]["evidence"]["digest"].startswith("sha256:")
+    assert (await at(entered[2, "PRODUCTION", "STAGING"]))["version"] == 2
+    assert (await at(entered[2, "STAGING", "PRODUCTION"]))["version"] is None
+    assert await digits.refused("GET", "/models/other/production?at=2026-01-01T00:00:00Z") == (404, "MODEL_001")

@@ -15,16 +15,18 @@ import pytest
 
 from artifacts.digest import digest_bytes
 from artifacts.manifest import FileEntry
-from artifacts.stores.objects import ObjectBlobStore
+from artifacts.stores.mixed import MixedBlobStore
 from core.clock import ManualClock
 from core.errors import Conflict, ErrorCode, NotFound, Overloaded
 from registry_api.bootstrap import Platform, inspection_limits, open_platform, upload_limits
 from registry_api.housekeeping import sweep
 from registry_api.http.access import Role
 from registry_api.http.auth import Principal
+from registry_api.models.description import Description, DescriptionService
 from registry_api.models.service import ModelService
 from registry_api.models.uploads.child import ChildLimits, ChildResult
 from registry_api.models.uploads.inspection import ModelInspector
+from registry_api.models.uploads.joining import PartJoiner
 from registry_api.models.uploads.registration import Registrar
 from registry_api.models.uploads.service import UploadService
 from registry_api.models.uploads.values import NewUpload, Upload
@@ -65,7 +67,7 @@ class Registry:
 
     platform: Platform
     clock: ManualClock
-    store: ObjectBlobStore
+    store: MixedBlobStore
     blobs: StoredBlobs
     uploads: UploadService
     registrar: Registrar
@@ -105,20 +107,22 @@ async def opened(
     home: Path,
     *,
     tenant_bytes: int = 0,
-    wrapped: Callable[[ObjectBlobStore], ObjectBlobStore] = lambda store: store,
+    wrapped: Callable[[MixedBlobStore], MixedBlobStore] = lambda store: store,
 ) -> Registry:
     clock, settings = ManualClock(), Settings(home=home)
     platform = await stack.enter_async_context(open_platform(settings, clock))
-    platform = replace(platform, store=wrapped(platform.store))
-    db, store = platform.db, platform.store
-    blobs = StoredBlobs(db, store, tenant_bytes=tenant_bytes)
-    uploads = UploadService(db=db, store=store, clock=clock, blobs=blobs, limits=upload_limits(settings))
+    store, parts = wrapped(platform.blobs.mixed), platform.blobs.parts
+    platform = replace(platform, store=store)
+    db = platform.db
+    blobs = StoredBlobs(db, store, parts, tenant_bytes=tenant_bytes)
+    joiner = PartJoiner(parts, store, part_bytes=settings.uploads.part_bytes)
+    uploads = UploadService(db=db, store=store, clock=clock, blobs=blobs, joiner=joiner, limits=upload_limits(settings))
     limits = inspection_limits(settings)
     limits = replace(limits, turns=replace(limits.turns, tenant_waiting=100))
     inspector = ModelInspector(store, settings.scratch_dir, limits, accepts_anything)
     stack.push_async_callback(inspector.close)
     registrar = Registrar(db=db, store=store, clock=clock, keys=platform.keys, uploads=uploads, inspector=inspector)
-    await ModelService(db, store, clock).create("default", "digits")
+    await DescriptionService(db, clock).create(CALLER, "digits", Description())
     return Registry(platform=platform, clock=clock, store=store, blobs=blobs, uploads=uploads, registrar=registrar)
 
 
@@ -204,11 +208,11 @@ async def test_an_expired_upload_cannot_be_completed_while_it_is_swept(tmp_path:
         await completing
 
 
-class HeldStore(ObjectBlobStore):
+class HeldStore(MixedBlobStore):
     """The same store, whose removals wait."""
 
-    def __init__(self, store: ObjectBlobStore, removing: asyncio.Event, go_on: asyncio.Event) -> None:
-        super().__init__(store._store, publisher=store._publisher)
+    def __init__(self, store: MixedBlobStore, removing: asyncio.Event, go_on: asyncio.Event) -> None:
+        super().__init__(store._written, store._other)
         self._removing = removing
         self._go_on = go_on
 

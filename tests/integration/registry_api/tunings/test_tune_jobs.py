@@ -96,8 +96,8 @@ async def test_tunings_need_the_right_scope_and_stay_inside_their_tenant(bench: 
     assert (await bench.api.ok("GET", "/jobs"))["items"] == []
     tuning = await bench.api.ok("POST", "/tunings", json={"model": "digits"})
     await bench.api.ok("POST", "/tenants", json={"name": "other"})
-    reader = {"X-API-Key": await bench.api.key("read")}
-    other = {"X-API-Key": await bench.api.key("admin", tenant="other")}
+    reader = {"X-API-Key": await bench.api.key("viewer")}
+    other = {"X-API-Key": await bench.api.key("tenant-admin", tenant="other")}
     assert await bench.api.refused("POST", "/tunings", json={"model": "digits"}, headers=reader) == (403, "AUTH_003")
     assert (await bench.api.ok("GET", "/tunings", headers=reader))["items"] == [tuning]
     assert (await bench.api.ok("GET", "/tunings", headers=other))["items"] == []

@@ -11,6 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[4]))
 
+from artifacts.coordination.link import Link
 from core.clock import SystemClock
 from core.errors import Overloaded
 from services.dataplane.gate import Gate
@@ -21,7 +22,8 @@ from services.edge.context import Principal, TenantLimits
 async def main(url: str, processes: int, rate: float, burst: int, seconds: float) -> None:
     """Hammers."""
     clock = SystemClock()
-    sharing = SharedThroughRedis(url, processes=processes, prefix="hammer", timeout_s=2.0, clock=clock)
+    link = Link(url, timeout_s=2.0, clock=clock)
+    sharing = SharedThroughRedis(link, processes=processes, prefix="hammer", clock=clock)
     await sharing.start()
     gate = Gate(sharing=sharing, clock=clock)
     who = Principal(tenant="acme", key_id="k", limits=TenantLimits(requests_per_second=rate, burst=burst))
@@ -37,6 +39,7 @@ async def main(url: str, processes: int, rate: float, burst: int, seconds: float
             await asyncio.sleep(0)
     ended = time.time()
     await gate.close()
+    await link.close()
     print(json.dumps({"passed": passed, "began": began, "ended": ended}))
 
 

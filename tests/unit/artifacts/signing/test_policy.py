@@ -57,7 +57,7 @@ def edited(edit: Callable[[dict[str, Any]], object]) -> bytes:
 MALFORMED: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "truncated"),
     "huge": (b" " * (MAX_POLICY_BYTES + 1), "limit"),
-    "schema version": (edited(lambda d: d.update(schema_version=2)), "schema_version"),
+    "schema version": (edited(lambda d: d.update(schema_version=3)), "schema_version"),
     "misspelt validity": (edited(lambda d: d["keys"][0].update(not_afer=None)), "not_afer"),
     "missing revocations": (edited(lambda d: d.pop("revoked_keys")), "revoked_keys"),
     "tenant": (edited(lambda d: d.update(tenant="../x")), "tenant"),

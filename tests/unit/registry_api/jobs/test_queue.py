@@ -9,7 +9,7 @@ import pytest
 
 from core.clock import ManualClock
 from core.errors import Conflict, ErrorCode, NotFound, Overloaded
-from registry_api.db.session import Database, Session
+from registry_api.db.session import EVERY_TENANT, Database, Session
 from registry_api.http.pagination import PageRequest, decode_cursor
 from registry_api.jobs.interface import Fault, Job, JobKind, Lease, NewJob, Pulse
 from registry_api.jobs.queue import JobQueue
@@ -22,7 +22,7 @@ QUIET = Pulse(progress=0.0, step="", lines="")
 async def _enqueue(
     database: Database, service: JobService, *, kind: JobKind = JobKind.BUILD, tenant: str = "acme"
 ) -> Job:
-    async with database.write() as session:
+    async with database.write(EVERY_TENANT) as session:
         return await service.enqueue(session, NewJob(tenant=tenant, kind=kind, spec={"build": "b1"}))
 
 
@@ -66,6 +66,23 @@ async def test_only_asked_for_kinds_are_claimed(database: Database, service: Job
     assert await queue.claim([JobKind.BUILD]) is None
     assert await queue.claim([]) is None
     assert await queue.claim([JobKind.BUILD, JobKind.DEPLOY]) is not None
+
+
+async def test_a_clock_set_back_keeps_no_job_waiting(
+    database: Database, service: JobService, queue: JobQueue, clock: ManualClock
+) -> None:
+    """Queued, or held by a worker that died, in what is the future now: both are due. A pause before a retry is kept."""
+    queued = await _enqueue(database, service)
+    clock.set_back(3600)
+    first = await _claim(queue)
+    assert first.job.id == queued.id
+    clock.set_back(3600)
+    second = await _claim(queue)
+    assert (second.job.id, second.attempt) == (queued.id, 2)
+    assert await queue.claim([JobKind.BUILD]) is None
+    assert await queue.retry(second, QUIET)
+    clock.set_back(1)
+    assert await queue.claim([JobKind.BUILD]) is None
 
 
 async def test_an_expired_lease_passes_to_another_worker(

@@ -10,7 +10,7 @@ import pytest
 
 from core.clock import ManualClock
 from core.errors import Conflict, ErrorCode, InvalidRequest, Unavailable
-from registry_api.db.session import Database, Session
+from registry_api.db.session import EVERY_TENANT, Database, Session
 from registry_api.jobs.attempt import Attempt, Interrupt
 from registry_api.jobs.interface import Apply, Fault, Job, JobKind, JobTask, NewJob, Outcome
 from registry_api.jobs.queue import JobQueue
@@ -30,7 +30,7 @@ class House:
         self.abandoned: list[ErrorCode] = []
 
     async def enqueue(self) -> Job:
-        async with self.database.write() as session:
+        async with self.database.write(EVERY_TENANT) as session:
             return await self.service.enqueue(session, NewJob(tenant="acme", kind=JobKind.BUILD, spec={}))
 
     async def attempt(self, work: Work, *, timeout: float = 60) -> Attempt:

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from core.clock import ManualClock
-from core.errors import AuthError, ErrorCode
+from core.errors import AuthError, ErrorCode, NotFound
 from registry_api.db.engine import create_engine
 from registry_api.db.session import Database
 from registry_api.http.access import Role
@@ -18,7 +18,9 @@ from registry_api.http.auth import Principal
 from registry_api.schema import METADATA
 from registry_api.tenancy.authenticator import KeyAuthenticator
 from registry_api.tenancy.credentials import mint
-from registry_api.tenancy.service import KeyService
+from registry_api.tenancy.keys import KeyService
+from registry_api.tenancy.repository import KeyRepository, write_uses
+from registry_api.tenancy.uses import KeyUses
 from registry_api.tenancy.values import MintedKey, NewKey
 
 ADMIN = Principal(tenant="acme", key_id="0" * 16, name="admin", roles=frozenset({Role.TENANT_ADMIN}))
@@ -56,7 +58,7 @@ async def refused(authenticator: KeyAuthenticator, credential: str) -> bool:
     return False
 
 
-async def test_a_key_opens_its_tenant_with_its_scopes(db: Database, clock: ManualClock) -> None:
+async def test_a_key_opens_its_tenant_with_its_roles(db: Database, clock: ManualClock) -> None:
     """The principal carries what is written on the key."""
     minted = await issue(db, clock)
     principal = await KeyAuthenticator(db, clock, cache_seconds=2).authenticate(minted.plaintext)
@@ -103,3 +105,92 @@ async def test_the_first_key_is_installed_once(db: Database, clock: ManualClock)
     await keys.revoke(ADMIN, None, one.id)
     assert not await keys.install_first_key(two, FIRST)
     assert await refused(authenticator, two.plaintext)
+
+
+async def test_a_rotated_key_has_two_secrets_for_the_overlap(db: Database, clock: ManualClock) -> None:
+    """The old one works until it ends, even while it is remembered; the new one at once and for good."""
+    minted = await issue(db, clock)
+    authenticator = KeyAuthenticator(db, clock, cache_seconds=5)
+    keys = KeyService(db, clock, authenticator)
+    assert not await refused(authenticator, minted.plaintext)
+    rotated = await keys.rotate(ADMIN, None, minted.key.id, overlap=timedelta(seconds=60))
+    assert (rotated.key.id, rotated.key.roles) == (minted.key.id, minted.key.roles)
+    assert rotated.plaintext != minted.plaintext
+    clock.advance(59)
+    for secret in (minted.plaintext, rotated.plaintext):
+        assert not await refused(authenticator, secret)
+    clock.advance(1)
+    assert await refused(authenticator, minted.plaintext)
+    assert not await refused(authenticator, rotated.plaintext)
+
+
+async def test_only_the_last_secret_before_a_rotation_lives_on(db: Database, clock: ManualClock) -> None:
+    """Rotated twice, the first secret is dead; without overlap the old one dies at once; a revoked key has none."""
+    minted = await issue(db, clock)
+    authenticator = KeyAuthenticator(db, clock, cache_seconds=5)
+    keys = KeyService(db, clock, authenticator)
+    second = await keys.rotate(ADMIN, None, minted.key.id, overlap=timedelta(hours=1))
+    third = await keys.rotate(ADMIN, None, minted.key.id, overlap=timedelta(hours=1))
+    assert await refused(authenticator, minted.plaintext)
+    assert not await refused(authenticator, second.plaintext)
+    fourth = await keys.rotate(ADMIN, None, minted.key.id, overlap=timedelta(0))
+    assert await refused(authenticator, third.plaintext)
+    await keys.revoke(ADMIN, None, minted.key.id)
+    assert await refused(authenticator, fourth.plaintext)
+    with pytest.raises(NotFound):
+        await keys.rotate(ADMIN, None, minted.key.id, overlap=timedelta(0))
+
+
+async def test_nobody_takes_over_a_key_of_the_platform(db: Database, clock: ManualClock) -> None:
+    """Who rotates a key holds it: a tenant's admin neither rotates nor revokes what the platform made in its tenant."""
+    keys = KeyService(db, clock, KeyAuthenticator(db, clock, cache_seconds=0))
+    credential = mint()
+    wanted = NewKey(tenant="acme", name="platform", roles=frozenset({Role.PLATFORM_ADMIN}))
+    await keys.install_first_key(credential, wanted)
+    for attempt in (
+        keys.rotate(ADMIN, None, credential.id, overlap=timedelta(0)),
+        keys.revoke(ADMIN, None, credential.id),
+    ):
+        with pytest.raises(AuthError):
+            await attempt
+
+
+async def test_a_use_is_written_at_most_once_a_minute(db: Database, clock: ManualClock) -> None:
+    """In batches beside the requests; what was written later by another process stays."""
+    minted = await issue(db, clock)
+    uses = KeyUses(db, clock)
+    authenticator = KeyAuthenticator(db, clock, cache_seconds=5, uses=uses)
+
+    async def last_use() -> datetime | None:
+        await uses.write()
+        async with db.read("acme") as session:
+            found = await KeyRepository(session, "acme").get(minted.key.id)
+        assert found is not None
+        return found.last_used_at
+
+    assert await last_use() is None
+    first = clock.now()
+    assert not await refused(authenticator, minted.plaintext)
+    assert await last_use() == first
+    clock.advance(59)
+    assert not await refused(authenticator, minted.plaintext)
+    assert await last_use() == first
+    clock.advance(1)
+    assert not await refused(authenticator, minted.plaintext)
+    assert await last_use() == clock.now()
+    async with db.write("acme") as session:
+        await write_uses(session, {minted.key.id: first})
+    assert await last_use() == clock.now()
+
+
+async def test_refused_keys_are_not_used(db: Database, clock: ManualClock) -> None:
+    """Guessing writes nothing."""
+    minted = await issue(db, clock)
+    uses = KeyUses(db, clock)
+    authenticator = KeyAuthenticator(db, clock, cache_seconds=5, uses=uses)
+    assert await refused(authenticator, f"furo_{minted.key.id}_{'0' * 64}")
+    await uses.write()
+    async with db.read("acme") as session:
+        found = await KeyRepository(session, "acme").get(minted.key.id)
+    assert found is not None
+    assert found.last_used_at is None

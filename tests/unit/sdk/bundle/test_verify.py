@@ -207,7 +207,7 @@ def test_signature_of_another_manifest_is_refused(tmp_path: Path) -> None:
         b"[]",
         b"{}",
         b'{"schema_version":1,"tenant":"acme","keys":[],"revoked_keys":[],"revoked_digests":[],"notafter":1}',
-        b'{"schema_version":2,"tenant":"acme","keys":[],"revoked_keys":[],"revoked_digests":[]}',
+        b'{"schema_version":3,"tenant":"acme","keys":[],"revoked_keys":[],"revoked_digests":[]}',
         trust(SIGNER).to_bytes().replace(SIGNER.key_id.encode(), b"ab" * 32),
         trust(SIGNER).to_bytes().replace(b"BEGIN PUBLIC", b"BEGIN SECRET"),
     ],

@@ -55,18 +55,19 @@ def gateway(url: str, *, patience_s: float = 5.0) -> RegistryGateway:
     return RegistryGateway(url, api_key="own-key", timeout_s=30.0, patience_s=patience_s)
 
 
-def identity(*roles: str, expires_at: str | None = None) -> dict[str, object]:
-    return {"tenant": "acme", "key_id": "k1", "name": "n", "roles": list(roles), "expires_at": expires_at}
+def identity(*actions: str, expires_at: str | None = None) -> dict[str, object]:
+    told = {"roles": ["any"], "actions": list(actions), "expires_at": expires_at}
+    return {"tenant": "acme", "key_id": "k1", "name": "n", **told}
 
 
 async def test_whoami_tells_tenant_and_expiry(listener: Listener) -> None:
     """The principal, and the moment after which its key is no longer one."""
     registry = gateway(listener.url)
-    listener.body = identity("infer", expires_at="2030-01-02T03:04:05Z")
+    listener.body = identity("models:infer", expires_at="2030-01-02T03:04:05Z")
     found = await registry.whoami("caller-key")
     assert found.principal == Principal(tenant="acme", key_id="k1")
     assert found.expires_at == datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
-    listener.body = identity("infer")
+    listener.body = identity("models:infer")
     assert (await registry.whoami("caller-key")).expires_at is None
     await registry.close()
 
@@ -75,12 +76,12 @@ async def test_whoami_tells_limits_and_features(listener: Listener) -> None:
     """As the tenant's record has them; equal limits are one object, and an older registry sets none."""
     registry = gateway(listener.url)
     limits = {"requests_per_second": 2.5, "burst": None, "concurrent_requests": 4, "from_the_future": 1}
-    listener.body = identity("infer") | {"limits": limits, "features": {"v2.binary": False, "v9.new": True}}
+    listener.body = identity("models:infer") | {"limits": limits, "features": {"v2.binary": False, "v9.new": True}}
     first, second = [(await registry.whoami(key)).principal for key in ("caller-key", "other-key-")]
     assert first.limits == TenantLimits(requests_per_second=2.5, concurrent_requests=4)
     assert first.limits is second.limits
     assert first.features == DEFAULT_FEATURES - {"v2.binary"}
-    listener.body = identity("infer")
+    listener.body = identity("models:infer")
     assert (await registry.whoami("caller-key")).principal.limits == TenantLimits()
     await registry.close()
 
@@ -88,7 +89,7 @@ async def test_whoami_tells_limits_and_features(listener: Listener) -> None:
 async def test_a_tenants_record_is_asked_for_with_the_services_own_key(listener: Listener) -> None:
     """What a token's tenant may use; a tenant that is not there makes the token worthless."""
     registry = gateway(listener.url)
-    listener.body = identity("read") | {"limits": {"burst": 3}, "features": {}}
+    listener.body = identity("models:read") | {"limits": {"burst": 3}, "features": {}}
     assert await registry.tenant("acme") == TenantRecord(limits=TenantLimits(burst=3))
     listener.status, listener.body = 404, {"error": {"code": "TENANT_001", "message": "None."}}
     with refused(ErrorCode.AUTH_INVALID):
@@ -102,7 +103,7 @@ async def test_a_tenants_record_is_asked_for_with_the_services_own_key(listener:
 async def test_a_key_without_the_scope_is_forbidden(listener: Listener) -> None:
     """Whoever may not infer is told so."""
     registry = gateway(listener.url)
-    listener.body = identity("read")
+    listener.body = identity("models:read")
     with refused(ErrorCode.AUTH_FORBIDDEN):
         await registry.whoami("caller-key")
     await registry.close()

@@ -7,12 +7,13 @@ import pytest
 
 from core.errors import AuthError, ErrorCode
 from services.edge.context import Principal
-from services.edge.features import DEFAULT_FEATURES, Feature, effective, require
+from services.edge.features import DEFAULT_FEATURES, OFF_BY_DEFAULT, Feature, effective, require
 
 
-def test_all_are_on_by_default() -> None:
-    """A tenant whose record says nothing has every feature."""
-    assert effective({}) == DEFAULT_FEATURES == frozenset(feature.value for feature in Feature)
+def test_most_are_on_by_default() -> None:
+    """A tenant whose record says nothing has every feature but those that must be asked for."""
+    assert effective({}) == DEFAULT_FEATURES == frozenset(feature.value for feature in Feature) - OFF_BY_DEFAULT
+    assert OFF_BY_DEFAULT == {"requests.log_all"}
     assert Principal(tenant="acme", key_id="k").features == DEFAULT_FEATURES
 
 

@@ -10,17 +10,19 @@ from typing import Any
 import pytest
 
 from artifacts.testing import refused
+from artifacts.tokens.testing import TokenSigner, key_set
 from core.clock import SystemClock
 from core.errors import ErrorCode, InitError, Overloaded
+from services.dataplane.gate import Gate
 from services.dataplane.quota.alone import Alone
 from services.dataplane.registry import RegistryGateway
 from services.edge.auth import OpenAuth, RememberedAuth
 from services.edge.auth.either import EitherDirectory
 from services.edge.auth.tenants import RememberedTenants, SameForAll
-from services.edge.auth.testing import TokenSigner, key_set
 from services.edge.auth.tokens import TokenDirectory
 from services.edge.context import Principal
 from services.inference.admission import authenticator_of, gate_of
+from services.inference.coordination import coordination_of
 from services.inference.settings import InferenceSettings
 
 CLOCK = SystemClock()
@@ -142,6 +144,11 @@ async def test_jwt_needs_an_issuer(environment: Any, monkeypatch: pytest.MonkeyP
         wired()
 
 
+async def gate() -> Gate:
+    settings = InferenceSettings.read()
+    return await gate_of(settings, coordination_of(settings, clock=CLOCK), clock=CLOCK)
+
+
 def passed(gate: Any, tries: int) -> int:
     count = 0
     for _ in range(tries):
@@ -161,28 +168,30 @@ def passed(gate: Any, tries: int) -> int:
         ({"QUOTA__CONCURRENT_REQUESTS": "8", "HTTP__WORKERS": "2"}, 4),
         ({"QUOTA__CONCURRENT_REQUESTS": "8", "HTTP__WORKERS": "2", "QUOTA__PROCESSES": "8"}, 1),
         ({"QUOTA__REQUESTS_PER_SECOND": "0.001", "QUOTA__BURST": "7"}, 7),
+        ({"QUOTA__REQUESTS_PER_HOUR": "9"}, 9),
+        ({"QUOTA__REQUESTS_PER_HOUR": "9", "QUOTA__REQUESTS_PER_DAY": "8", "HTTP__WORKERS": "2"}, 4),
     ],
     ids=str,
 )
 async def test_the_gate_has_the_defaults_of_the_settings(setting: Set, values: dict[str, str], expected: int) -> None:
     """Shared out between the API workers of this server, unless more are told of."""
     setting(**values)
-    gate = await gate_of(InferenceSettings.read(), clock=CLOCK)
-    assert isinstance(gate._sharing, Alone)
-    assert passed(gate, 50) == expected
+    made = await gate()
+    assert isinstance(made._sharing, Alone)
+    assert passed(made, 50) == expected
 
 
 async def test_an_url_that_is_none_is_not_repeated(setting: Set) -> None:
     """It may hold a password."""
-    setting(QUOTA__REDIS__URL="tcp://:s3cr3t@127.0.0.1")
-    with pytest.raises(InitError, match="FUROSHIKI_QUOTA__REDIS__URL") as caught:
-        await gate_of(InferenceSettings.read(), clock=CLOCK)
+    setting(REDIS__URL="tcp://:s3cr3t@127.0.0.1")
+    with pytest.raises(InitError, match="FUROSHIKI_REDIS__URL") as caught:
+        await gate()
     assert "s3cr3t" not in str(caught.value)
 
 
 async def test_redis_that_is_not_there_does_not_keep_the_service_from_starting(setting: Set) -> None:
     """It starts with its share."""
-    setting(QUOTA__REDIS__URL="redis://127.0.0.1:1/0", QUOTA__CONCURRENT_REQUESTS="8", QUOTA__PROCESSES="4")
-    gate = await gate_of(InferenceSettings.read(), clock=CLOCK)
-    assert passed(gate, 50) == 2
-    await gate.close()
+    setting(REDIS__URL="redis://127.0.0.1:1/0", QUOTA__CONCURRENT_REQUESTS="8", QUOTA__PROCESSES="4")
+    made = await gate()
+    assert passed(made, 50) == 2
+    await made.close()

@@ -197,14 +197,16 @@ async def test_a_service_of_the_registry_is_wired(
     parts = await build(InferenceSettings.read())
     catalog = parts.plane._catalog
     assert isinstance(catalog, RegistryCatalog)
-    assert (catalog._gateway._patience_s, catalog._loads._value, catalog._scratch) == (0.5, 3, tmp_path)
+    fetcher = catalog._fetcher
+    assert (catalog._gateway._patience_s, fetcher._loads._value, fetcher._scratch) == (0.5, 3, Path("/dev/shm"))
     assert (parts.limits.output_bytes, parts.limits.json_bytes, parts.metrics_open) == (1000, 4 * 2**20, True)
     assert catalog._cache._on_close == parts.plane._meters.forget
     await parts.plane.close()
+    monkeypatch.setenv("FUROSHIKI_CACHE__SCRATCH", "home")
     monkeypatch.setenv("FUROSHIKI_HOME", str(tmp_path / "absent"))
     absent = await build(InferenceSettings.read())
     assert isinstance(absent.plane._catalog, RegistryCatalog)
-    assert absent.plane._catalog._scratch is None
+    assert absent.plane._catalog._fetcher._scratch is None
     await absent.plane.close()
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 
@@ -19,13 +20,16 @@ from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 import furoshiki
+from artifacts.coordination.interface import Turn
 from artifacts.digest import digest_bytes
 from artifacts.keys.file import FileTrust
 from artifacts.signing.ed25519 import Ed25519Signer
 from artifacts.signing.policy import TrustPolicy
 from artifacts.testing import Bundle, make_bundle, refused, trust
 from artifacts.tuning import Chosen, Point, Tuning, sign_tuning
+from core import questions
 from core.clock import ManualClock, SystemClock
+from core.deprecation import Notice
 from core.errors import ErrorCode, FuroshikiError, InvalidRequest, ModelError, Overloaded, Unavailable
 from core.tensors import ANY, DType, Signature, TensorSpec
 from runners.batching.policy import BatchLimits
@@ -36,11 +40,12 @@ from runners.loading import backend_of
 from runners.testing import request_of
 from runners.tuning.advice import Advice
 from runners.tuning.device import fingerprint_here, this_device
-from services.dataplane.catalog import listing, registry
+from services.dataplane.catalog import listing, names
 from services.dataplane.catalog.registry import RegistryCatalog
 from services.dataplane.meters import Meters
 from services.dataplane.registry import RegistryGateway
-from services.edge import questions
+from services.dataplane.trust.live import LiveTrust
+from services.dataplane.trust.seen import SeenPolicies
 from services.edge.context import Principal
 
 FRESH, GRACE = 5.0, 300.0
@@ -69,7 +74,9 @@ class MemoryRegistry:
 
     bundles: dict[tuple[str, str], dict[int, Bundle]] = field(default_factory=dict)
     named: dict[str, str] = field(default_factory=dict)  # replaces a digest in what resolve tells
-    asked: list[tuple[str, str, int | None]] = field(default_factory=list)
+    aliases: dict[str, int] = field(default_factory=dict)
+    deprecated: dict[int, furoshiki.Deprecation] = field(default_factory=dict)
+    asked: list[tuple[str, str, int | str | None]] = field(default_factory=list)
     downloads: list[tuple[str, str, int]] = field(default_factory=list)
     tunings: dict[tuple[str, str, int], bytes] = field(default_factory=dict)
     away: FuroshikiError | None = None
@@ -85,13 +92,14 @@ class MemoryRegistry:
         self.bundles.setdefault((manifest.tenant, manifest.model), {})[manifest.version] = bundle
         return bundle
 
-    async def resolve(self, tenant: str, model: str, version: int | None) -> furoshiki.Version:
+    async def resolve(self, tenant: str, model: str, version: int | str | None) -> furoshiki.Version:
         self.asked.append((tenant, model, version))
         await self.open.wait()
         if self.away is not None:
             raise self.away
         versions = self.bundles.get((tenant, model), {})
         number = max(versions, default=0) if version is None else version
+        number = self.aliases.get(number, 0) if isinstance(number, str) else number
         if number not in versions:
             raise ModelError(ErrorCode.MODEL_NOT_FOUND, "The registry knows no such model.")
         manifest = versions[number].manifest
@@ -105,6 +113,7 @@ class MemoryRegistry:
             key_id=versions[number].signer.key_id,
             size=manifest.size,
             created_at=datetime.now(UTC),
+            deprecation=self.deprecated.get(number),
         )
 
     async def models(self, tenant: str) -> list[furoshiki.Model]:
@@ -182,7 +191,7 @@ class Setting:
 
 
 @pytest_asyncio.fixture
-async def setting(tmp_path: Path) -> AsyncIterator[Setting]:
+async def setting(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Setting]:
     remote, clock, meters = MemoryRegistry(), ManualClock(), Meters()
     cache = ModelCache(capacity=2**20, on_close=meters.forget)
     scratch = tmp_path / "scratch"
@@ -191,7 +200,7 @@ async def setting(tmp_path: Path) -> AsyncIterator[Setting]:
     remote.line.set()
     catalog = RegistryCatalog(
         cast("RegistryGateway", remote),
-        trust=FileTrust(tmp_path),
+        trust=LiveTrust(FileTrust(tmp_path), SeenPolicies(tmp_path / "seen"), clock=clock),
         loader=ModelLoader(clock=SystemClock(), options=RunnerOptions(), limits=BatchLimits(), advice=Advice()),
         cache=cache,
         clock=clock,
@@ -199,6 +208,7 @@ async def setting(tmp_path: Path) -> AsyncIterator[Setting]:
         grace_s=GRACE,
         loads=2,
         scratch=scratch,
+        refuse_after_sunset=getattr(request, "param", False),
     )
     signers = {tenant: Ed25519Signer.generate() for tenant in ("acme", "globex")}
     made = Setting(catalog=catalog, remote=remote, clock=clock, cache=cache, trusted=tmp_path, signers=signers)
@@ -258,14 +268,14 @@ async def test_absence_is_remembered(setting: Setting) -> None:
     assert await setting.infer() == 2
 
 
-@pytest.mark.parametrize("version", ["0", "-1", "01", "latest", "1.0", "", "9" * 5000, "١"])
+@pytest.mark.parametrize("version", ["0", "-1", "01", "Latest", "1.0", "", "9" * 5000, "١"])
 async def test_illegal_versions_are_not_found(setting: Setting, version: str) -> None:
     """What is no version number is nobody's version; the registry is not asked and nothing is remembered."""
     setting.bundle(2)
     with refused(ErrorCode.MODEL_NOT_FOUND):
         await setting.infer(version=version)
     assert setting.remote.asked == []
-    assert not setting.catalog._names
+    assert not setting.catalog._names._known
 
 
 @pytest.mark.parametrize("model", ["", "..", "../digits", "a/b", "Digits", "a\n", "x" * 100_000, "digits@1", "а"])
@@ -276,7 +286,7 @@ async def test_illegal_names_are_not_found(setting: Setting, model: str) -> None
     assert caught.value.code is ErrorCode.MODEL_NOT_FOUND
     assert len(caught.value.message) < 300
     assert setting.remote.asked == []
-    assert not setting.catalog._names
+    assert not setting.catalog._names._known
 
 
 async def test_tenants_are_apart(setting: Setting) -> None:
@@ -411,11 +421,11 @@ async def test_one_question_and_one_load_at_a_time(setting: Setting) -> None:
 
 async def test_what_is_remembered_is_bounded(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the bound the name that was not looked up for longest is forgotten."""
-    monkeypatch.setattr(registry, "_MOST_NAMES", 3)
+    monkeypatch.setattr(names, "_MOST_NAMES", 3)
     for n in range(5):
         with refused(ErrorCode.MODEL_NOT_FOUND):
             await setting.infer(model=f"m{n}")
-    assert [name[1] for name in setting.catalog._names] == ["m2", "m3", "m4"]
+    assert [name[1] for name in setting.catalog._names._known] == ["m2", "m3", "m4"]
 
 
 async def test_questions_under_way_are_bounded(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -626,3 +636,125 @@ async def test_listings_are_bounded(setting: Setting, monkeypatch: pytest.Monkey
         setting.bundle(2, model=f"m{number}")
         await setting.catalog.versions(ACME, f"m{number}")
     assert len(setting.catalog._listing._known) == 3
+
+
+@pytest.mark.parametrize("tenant", ["acme", "*"])
+async def test_what_a_name_means_is_forgotten_with_the_news(setting: Setting, tenant: str) -> None:
+    """The next request looks, in a listing, too; without news nobody would for fresh_s."""
+    setting.bundle(2, version=1)
+    assert await setting.infer() == 2
+    assert await setting.catalog.versions(ACME, "digits") == ["1"]
+    setting.bundle(3, version=2)
+    assert await setting.infer() == 2
+    setting.catalog.forget(tenant)
+    assert await setting.infer() == 3
+    assert await setting.catalog.versions(ACME, "digits") == ["1", "2"]
+
+
+async def test_news_of_one_tenant_are_none_of_another(setting: Setting) -> None:
+    """What others do costs a tenant no question."""
+    setting.bundle(2)
+    await setting.infer()
+    setting.catalog.forget("globex")
+    await setting.infer()
+    assert setting.remote.asked == [("acme", "digits", None)]
+
+
+async def test_an_answer_from_before_the_news_is_not_remembered(setting: Setting) -> None:
+    """A change that is told while the registry is being asked: that answer may be of before, so the next request asks."""
+    setting.bundle(2, version=1)
+    setting.remote.open.clear()
+    asking = asyncio.create_task(setting.infer())
+    while not setting.remote.asked:
+        await asyncio.sleep(0)
+    setting.catalog.forget("acme")
+    setting.remote.open.set()
+    assert await asking == 2
+    setting.bundle(3, version=2)
+    assert await setting.infer() == 3
+
+
+async def test_news_do_not_take_what_is_known_while_the_registry_is_away(setting: Setting) -> None:
+    """What a name meant stays in use for grace_s."""
+    setting.bundle(2)
+    await setting.infer()
+    setting.remote.away = DOWN
+    setting.catalog.forget("acme")
+    assert await setting.infer() == 2
+
+
+class OneTurn:
+    """Turns that one host has at a time."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.lock = asyncio.Lock()
+
+    @asynccontextmanager
+    async def take(self, name: str, *, among: int, wait_s: float) -> AsyncIterator[Turn]:
+        self.names.append(f"{name} among {among}")
+        async with self.lock:
+            yield Turn(1)
+
+    @asynccontextmanager
+    async def try_take(self, name: str) -> AsyncIterator[Turn | None]:
+        yield None
+
+
+async def test_a_model_is_fetched_when_it_is_this_hosts_turn(setting: Setting) -> None:
+    """Turns are taken by digest; while another host has it, nothing is downloaded, and a loaded model needs none."""
+    bundle, turns = setting.bundle(2), OneTurn()
+    setting.catalog._fetcher._turns = turns
+    setting.catalog._fetcher._hosts = 3
+    await turns.lock.acquire()
+    asking = asyncio.create_task(setting.infer())
+    while not turns.names:
+        await asyncio.sleep(0)
+    assert setting.remote.downloads == []
+    turns.lock.release()
+    assert await asking == 2
+    assert await setting.infer() == 2
+    assert turns.names == [f"load:acme:{bundle.manifest.digest} among 3"]
+
+
+async def test_an_alias_is_a_version(setting: Setting) -> None:
+    """It is followed within fresh_s; one that does not exist is no version."""
+    setting.bundle(2, version=1)
+    setting.bundle(3, version=2)
+    setting.remote.aliases["champion"] = 1
+    assert await setting.infer(version="champion") == 2
+    setting.remote.aliases["champion"] = 2
+    setting.clock.advance(FRESH)
+    assert await setting.infer(version="champion") == 3
+    with refused(ErrorCode.MODEL_NOT_FOUND):
+        await setting.infer(version="challenger")
+
+
+async def test_a_deprecated_version_carries_a_notice_while_it_is_deprecated(setting: Setting) -> None:
+    """From the first answer on, whether it was loaded before or not; it goes when the deprecation is taken back."""
+    setting.bundle(2)
+    since = setting.clock.now()
+    for deprecation in (None, furoshiki.Deprecation(since=since), None):
+        setting.remote.deprecated = {} if deprecation is None else {1: deprecation}
+        setting.clock.advance(FRESH)
+        loaded = await setting.catalog.acquire(ACME, "digits", None)
+        setting.catalog.release(loaded)
+        assert loaded.notice == (None if deprecation is None else Notice(since=since))
+
+
+@pytest.mark.parametrize("setting", [True, False], indirect=True)
+async def test_after_its_sunset_a_version_is_refused_only_where_a_setting_says_so(
+    setting: Setting, request: pytest.FixtureRequest
+) -> None:
+    """At the very moment, also for a model that is loaded and a name that is fresh."""
+    setting.bundle(2)
+    sunset = setting.clock.now() + timedelta(seconds=FRESH / 2)
+    setting.remote.deprecated[1] = furoshiki.Deprecation(since=setting.clock.now(), sunset=sunset)
+    assert await setting.infer() == 2
+    setting.clock.advance(FRESH / 2)
+    if request.node.callspec.params["setting"]:
+        assert setting.catalog.lease(ACME, "digits", None) is None
+        with refused(ErrorCode.MODEL_NOT_FOUND, "not served any more"):
+            await setting.infer()
+    else:
+        assert await setting.infer() == 2

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import pytest
 
+from artifacts.tokens.testing import TokenSigner
 from services.edge.auth import Identified
 from services.edge.auth.either import EitherDirectory
-from services.edge.auth.testing import TokenSigner
 from services.edge.context import Principal
 
 

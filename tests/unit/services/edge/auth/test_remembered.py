@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from artifacts.testing import refused
+from core import questions
 from core.clock import ManualClock
 from core.errors import AuthError, ErrorCode, FuroshikiError, Overloaded, Unavailable
-from services.edge import questions
 from services.edge.auth import Identified, RememberedAuth, remembered
 from services.edge.context import Principal
 

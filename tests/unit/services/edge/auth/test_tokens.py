@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from artifacts.testing import refused
+from artifacts.tokens.jwk import Algorithm
+from artifacts.tokens.keyset import KeySet, Patience
+from artifacts.tokens.testing import TokenSigner, b64url, key_set
 from core.clock import ManualClock
 from core.errors import AuthError, ErrorCode
-from services.edge.auth.jwk import Algorithm
-from services.edge.auth.keyset import KeySet, Patience
 from services.edge.auth.tenants import SameForAll, TenantRecord
-from services.edge.auth.testing import TokenSigner, b64url, key_set
 from services.edge.auth.tokens import Issuer, TokenDirectory
 from services.edge.context import TenantLimits
 from services.edge.features import DEFAULT_FEATURES
@@ -52,7 +52,7 @@ def issuer(clock: ManualClock, *signers: TokenSigner, **changes: Any) -> Issuer:
     settings: dict[str, Any] = {
         "name": "corp",
         "issuer": ISSUER,
-        "audience": AUDIENCE,
+        "audiences": frozenset({AUDIENCE}),
         "keys": keys,
         "algorithms": frozenset(ALGORITHMS),
         "tenants": frozenset(),

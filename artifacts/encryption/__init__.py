@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Encryption at rest: the format of encrypted blobs and the keys that wrap their keys."""

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads, signs, exports and verifies history.
+
+An entry is signed after its transaction, never inside: key custody may be a service elsewhere, and no promotion waits for it
+or fails with it. The server signs every chain's end at intervals, before an export, and when asked to verify; entries that
+are younger than the last checkpoint are protected by the chain alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from typing import Final
+
+import rfc8785
+
+from artifacts.keys.interface import KeyProvider
+from core.clock import Clock, rfc3339
+from core.errors import Conflict, FuroshikiError, OperatorError
+from core.telemetry.logs import get_logger
+from registry_api.audit.checkpoints import sign_checkpoint
+from registry_api.audit.entries import Entry
+from registry_api.audit.repository import AuditRepository, Head, heads_to_sign, tenants_with_history
+from registry_api.audit.verifying import Verdict, verify_chain
+from registry_api.db.session import EVERY_TENANT, Database
+from registry_api.http.pagination import Listing, PageRequest
+
+SIGNING_SECONDS: Final = 30.0
+"""How long an entry may be without a signature while key custody answers."""
+EXPORT_FORMAT: Final = "furoshiki-audit/v1"
+
+_log = get_logger(__name__)
+
+
+class AuditService:
+    """The histories of all tenants, one at a time."""
+
+    def __init__(self, db: Database, keys: KeyProvider, clock: Clock) -> None:
+        self._db = db
+        self._keys = keys
+        self._clock = clock
+
+    async def page(
+        self, tenant: str, request: PageRequest, *, resource: str | None = None, action: str | None = None
+    ) -> Listing[Entry]:
+        """Entries newest first, of one resource or of one kind if wanted."""
+        async with self._db.read(tenant) as session:
+            return await AuditRepository(session, tenant).page(request, resource=resource, action=action)
+
+    async def sign(self, tenant: str) -> None:
+        """Signs the end of a tenant's chain, unless it is signed already or there is nothing.
+
+        Raises:
+            FuroshikiError: If key custody or the database cannot answer now.
+        """
+        async with self._db.read(tenant) as session:
+            head = await AuditRepository(session, tenant).head()
+        await self._sign(head)
+
+    async def sign_all(self) -> int:
+        """Signs every end that is not; how many. A tenant whose key cannot be used does not keep the others waiting."""
+        async with self._db.read(EVERY_TENANT) as session:
+            heads = await heads_to_sign(session)
+        signed = 0
+        for head in heads:
+            try:
+                await self._sign(head)
+                signed += 1
+            except FuroshikiError as error:
+                _log.warning("history_not_signed", tenant=head.tenant, seq=head.seq, code=error.code)
+        return signed
+
+    async def keep_signing(self, *, interval_seconds: float = SIGNING_SECONDS) -> None:
+        """Signs at intervals until it is cancelled, and once more then."""
+        try:
+            while True:
+                try:
+                    await self.sign_all()
+                except FuroshikiError as error:
+                    _log.warning("history_not_signed", code=error.code, **error.log_context)
+                await asyncio.sleep(interval_seconds)
+        finally:
+            with suppress(FuroshikiError):
+                await self.sign_all()
+
+    async def verify(self, tenant: str) -> Verdict:
+        """Recomputes a tenant's whole chain as it is stored."""
+        with suppress(OperatorError, Conflict):  # a key that cannot be used is no reason not to look
+            await self.sign(tenant)
+        policy = await asyncio.to_thread(self._keys.policy, tenant)
+        async with self._db.read(tenant) as session:
+            chain = AuditRepository(session, tenant)
+            return await verify_chain(chain.records(), await chain.head(), await chain.checkpoints(), policy)
+
+    async def tenants(self) -> Sequence[str]:
+        """Every tenant that has a history, by name."""
+        async with self._db.read(EVERY_TENANT) as session:
+            return await tenants_with_history(session)
+
+    async def export(self, tenant: str) -> AsyncIterator[bytes]:
+        """The signed history as JSON lines, one canonical object each: a header, entries, checkpoints after their entry.
+
+        Raises:
+            FuroshikiError: If key custody or the database cannot answer now.
+        """
+        await self.sign(tenant)
+        yield _line({"format": EXPORT_FORMAT, "tenant": tenant, "at": rfc3339(self._clock.now())})
+        async with self._db.read(tenant) as session:
+            chain = AuditRepository(session, tenant)
+            checkpoints = {checkpoint.seq: checkpoint.document for checkpoint in await chain.checkpoints()}
+            async for record in chain.records():
+                yield _line({"seq": record.seq, "hash": record.hash, "document": record.document.decode()})
+                if record.seq in checkpoints:
+                    yield _line({"checkpoint": record.seq, "bundle": checkpoints[record.seq].decode()})
+
+    async def _sign(self, head: Head) -> None:
+        if head.signed_seq >= head.seq:
+            return
+        document = await asyncio.to_thread(self._signed, head)
+        async with self._db.write(head.tenant) as session:
+            await AuditRepository(session, head.tenant).add_checkpoint(head.seq, document)
+
+    def _signed(self, head: Head) -> bytes:
+        return sign_checkpoint(head.tenant, head.seq, head.hash, self._keys.signer(head.tenant))
+
+
+def _line(fields: dict[str, str | int]) -> bytes:
+    return rfc8785.dumps(fields) + b"\n"

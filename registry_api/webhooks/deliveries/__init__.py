@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Deliveries: sending what the outbox holds, and the log of it."""
