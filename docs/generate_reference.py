@@ -53,7 +53,11 @@ def settings_page() -> str:
     ]
     for title, kind, files in (
         ("Inference service", InferenceSettings, ("runners/settings.py", "services/inference/settings.py")),
-        ("Registry and worker", RegistrySettings, ("registry_api/settings.py",)),
+        (
+            "Registry and worker",
+            RegistrySettings,
+            tuple(f"registry_api/{name}settings.py" for name in ("", "identity_", "storage_")),
+        ),
         ("Worker only", WorkerSettings, ("registry_api/worker_settings.py",)),
     ):
         comments = _comments(ROOT / "core" / "settings.py")
@@ -94,7 +98,7 @@ def _variables(
 
 def _shown(default: Any) -> str:
     if isinstance(default, Path) and default.is_absolute():
-        return f"`<code>/{default.relative_to(ROOT)}`"
+        return f"`<code>/{default.relative_to(ROOT)}`" if default.is_relative_to(ROOT) else f"`{default}`"
     return "not set" if default is None else f"`{default}`"
 
 

@@ -21,7 +21,8 @@ from artifacts.stores.s3 import S3Options, open_s3
 from artifacts.stores.sealed import SealedBlobStore
 from core.clock import Clock
 from core.errors import ErrorCode, InitError
-from registry_api.settings import Settings, StoreSettings
+from registry_api.settings import Settings
+from registry_api.storage_settings import StoreSettings
 
 _URLS: Final = "'file:///folder', 's3://bucket/prefix' or 'memory://'"
 

@@ -17,7 +17,8 @@ from registry_api.db.migrations import MigrationLimits, Phase
 from registry_api.db.ownership import Standing, hand_over, standing
 from registry_api.db.postgresql import PostgresOptions, application_name, create_postgresql
 from registry_api.db.session import Database
-from registry_api.settings import DatabaseSettings, Settings
+from registry_api.settings import Settings
+from registry_api.storage_settings import DatabaseSettings
 
 _log: Final = get_logger(__name__)
 

@@ -7,88 +7,19 @@ directory, no other service.
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
-from core.secrets.resolving import OwnScheme
 from core.settings import Section
 from core.settings import Settings as CoreSettings
-from registry_api.http.access import Role
-
-PositiveInt: TypeAlias = Annotated[int, Field(gt=0)]
-PositiveFloat: TypeAlias = Annotated[float, Field(gt=0)]
-
-KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+from registry_api.identity_settings import AuthSettings, OidcSettings, TokenSettings, listed
+from registry_api.storage_settings import GIB, KIB, MIB, DatabaseSettings, PositiveFloat, PositiveInt, StoreSettings
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a private folder is made in it, mode 0700
-
-
-def listed(value: Any) -> Any:
-    """For settings that are lists: a text is split at its commas."""
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-
-def decoded(value: Any) -> Any:
-    """For settings that are mappings with arbitrary names: a text is read as JSON."""
-    try:
-        return json.loads(value) if isinstance(value, str) else value
-    except json.JSONDecodeError as error:
-        raise ValueError(f"expected a JSON object ({error})") from None
-
-
-Algorithms: TypeAlias = Annotated[tuple[Literal["EdDSA", "ES256", "RS256"], ...], BeforeValidator(listed)]
-
-
-class DatabaseSettings(Section):
-    """Where rows live. ``url`` None: SQLite at ``<home>/registry.db``. All but ``wait_seconds`` is for PostgreSQL."""
-
-    url: str | None = None  # postgresql+asyncpg://role@host/database: the application's role, which owns no table
-    owner_url: str | None = None  # the same database as the role that owns the tables; None: the application's
-    row_security: Literal["require", "warn"] = "require"  # where the application's role is not bound by it
-    wait_seconds: PositiveFloat = 30.0  # how long a writer waits for its turn
-    pool_size: PositiveInt = 10  # connections of one process at most
-    pool_wait_seconds: PositiveFloat = 10.0  # how long a transaction waits for one of them
-    pool_recycle_seconds: PositiveFloat = 1800.0  # an older connection is replaced
-    connect_seconds: PositiveFloat = 10.0  # how long making a connection may take
-    statement_seconds: PositiveFloat = 30.0  # of one statement
-    lock_seconds: PositiveFloat = 10.0  # how long a statement waits for a row or table
-    idle_seconds: PositiveFloat = 60.0  # of an open transaction between two statements
-    prepared_statements: Annotated[int, Field(ge=0)] = 256  # kept per connection; 0 behind PgBouncer
-    migration_lock_seconds: PositiveFloat = 10.0  # how long a migration waits for a table, or for another process's
-    migration_statement_seconds: PositiveFloat = 600.0  # of one statement of a migration
-
-
-class S3Settings(Section):
-    """How to reach an ``s3://`` store. See docs/how-to/object-storage.md."""
-
-    endpoint: str | None = None  # https://host of a service that is not AWS
-    region: str = "us-east-1"
-    access_key: SecretStr | None = None  # both keys are needed: nothing is taken from the machine
-    secret_key: SecretStr | None = None
-    session_token: SecretStr | None = None  # of temporary credentials
-    path_style: bool = True  # the bucket in the path; False: in the host name
-    connect_seconds: PositiveFloat = 5.0
-    request_seconds: PositiveFloat = 120.0  # one request: one part of an upload, 64 MiB of a download
-    retries: Annotated[int, Field(ge=0)] = 5  # of one request
-    retry_seconds: PositiveFloat = 60.0  # a request and its retries together
-    part_bytes: Annotated[int, Field(ge=5 * MIB)] = 8 * MIB  # of one part of a large object
-    parts_in_flight: PositiveInt = 4  # of one object at once; with part_bytes they bound the memory of one upload
-
-
-class StoreSettings(Section):
-    """Where blobs live. ``url`` None: the directory ``<home>/blobs``; else ``file:///path``, ``s3://bucket/prefix``, ``memory://``."""
-
-    url: Annotated[str | None, OwnScheme("file")] = None  # file:// is a folder here, not a secret
-    encryption: Literal["off", "on"] = "off"  # of new blobs; both kinds are read. docs/how-to/encryption-at-rest.md
-    keys: Literal["file", "vault"] = "file"  # where the keys that wrap data keys are: <home>/keys/encryption, or Vault
-    gc_hours: Annotated[float, Field(ge=0)] = 24.0  # between two collections of blobs that nobody needs; 0: never
-    s3: S3Settings = S3Settings()
 
 
 class HttpSettings(Section):
@@ -132,51 +63,6 @@ class InspectionSettings(Section):
     tenant_concurrent: PositiveInt = 1  # children of one tenant at once
     tenant_waiting: PositiveInt = 16  # inspections of one tenant that wait for a child
     remembered: PositiveInt = 1024  # results kept by digest
-
-
-class AuthSettings(Section):
-    """How credentials are checked."""
-
-    cache_seconds: Annotated[float, Field(ge=0, le=5)] = 1.0  # a revoked key works at most this long elsewhere
-
-
-class TokenSettings(Section):
-    """The registry's own tokens; see docs/how-to/identity.md."""
-
-    issuer: Annotated[str, Field(min_length=1)] = "furoshiki"  # what they say in 'iss'; another one for each registry
-    audience: Annotated[str, Field(min_length=1)] = "furoshiki"  # what they say in 'aud'
-    lifetime_seconds: Annotated[int, Field(ge=30, le=86_400)] = 900  # the longest life of one
-    rotate_days: PositiveFloat = 30.0  # after which a new key signs
-
-
-class OidcIssuer(Section):
-    """One OpenID provider, and what its tokens are worth here."""
-
-    issuer: Annotated[str, Field(min_length=1)]  # what its tokens say in 'iss', to the letter
-    audience: Annotated[tuple[str, ...], BeforeValidator(listed), Field(min_length=1)]  # one of these must be in 'aud'
-    discovery: str | None = None  # URL of its discovery document; not set: below the issuer
-    jwks: str | None = None  # URL of its key set, for a provider that keeps it on another host; no discovery then
-    algorithms: Algorithms = ("EdDSA", "ES256", "RS256")  # it may sign with; with commas in between
-    tenant: str | None = None  # of everybody it speaks for; not set: the claim says
-    tenant_claim: str = "tenant"  # claim that names the tenant
-    tenants: Annotated[tuple[str, ...], BeforeValidator(listed)] = ()  # the claim may name, with commas; empty: all
-    roles_claim: str = "groups"  # claim that lists groups, as a list or with spaces in between
-    roles: Annotated[
-        Mapping[str, tuple[Role, ...]], BeforeValidator(decoded)
-    ]  # by group, as JSON: {"ml": ["developer"]}
-    client_id: str | None = None  # public client of `furo login --oidc`; not set: nobody logs in with it from there
-    scopes: str = "openid offline_access"  # `furo login --oidc` asks for
-    leeway_seconds: Annotated[float, Field(ge=0, le=300)] = 30.0  # by which its clock and ours may differ
-
-
-class OidcSettings(Section):
-    """OpenID providers whose tokens are believed."""
-
-    issuers: Mapping[str, OidcIssuer] = Field(default_factory=dict)  # by a name of your choice
-    fresh_seconds: PositiveFloat = 300.0  # for which a provider's keys are used without asking again
-    grace_seconds: Annotated[float, Field(ge=0)] = 3600.0  # more while they cannot be had
-    refetch_seconds: PositiveFloat = 10.0  # at least, between two fetches because of unknown key ids
-    timeout_seconds: PositiveFloat = 2.0  # a document must be there within
 
 
 class ResolveSettings(Section):

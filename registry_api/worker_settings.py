@@ -9,7 +9,7 @@ from pydantic import Field
 
 from core.settings import Section
 from core.settings import Settings as CoreSettings
-from registry_api.settings import GIB, PositiveFloat, PositiveInt
+from registry_api.storage_settings import GIB, PositiveFloat, PositiveInt
 
 
 class WorkSettings(Section):

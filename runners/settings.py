@@ -33,7 +33,9 @@ class Trust(Section):
     # What the registry's policies may do: nothing; take away trust; also give it to tenants without a file in ``dir``.
     registry: Literal["ignore", "revoke", "supply"] = "revoke"
     watch_s: float = Field(default=1.0, gt=0, le=5)  # between two looks for what was revoked
-    seen_dir: Path | None = None  # newest policies seen, so that a restart goes back to none; not set: <home>/trust-seen
+    seen_dir: Path | None = (
+        None  # newest policies seen, so that a restart goes back to none; not set: <home>/trust-seen
+    )
 
 
 class Http(Section):

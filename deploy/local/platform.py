@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The registry's surroundings in production, for real and on loopback: PostgreSQL, Ceph, Redis, OpenBao and an OpenID provider.
+"""What surrounds the registry in production, real and on loopback: PostgreSQL, Ceph, Redis, OpenBao, an OpenID provider.
 
-What opens the object store and Redis lies in OpenBao, and the settings refer to it by ``vault://``; signing keys and the keys of
-encryption at rest never leave OpenBao.
+What opens the object store and Redis lies in OpenBao, and the settings refer to it by ``vault://``; signing keys and the
+keys of encryption at rest never leave OpenBao.
 """
 
 from __future__ import annotations

@@ -20,7 +20,8 @@ from core.clock import Clock
 from registry_api.app import create_app
 from registry_api.bootstrap import Platform, open_platform, open_services
 from registry_api.http.services import Services
-from registry_api.settings import DatabaseSettings, Settings
+from registry_api.settings import Settings
+from registry_api.storage_settings import DatabaseSettings
 
 BASE = "http://registry"
 

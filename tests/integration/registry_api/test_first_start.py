@@ -15,7 +15,8 @@ from registry_api.blobstore import open_bucket
 from registry_api.bootstrap import open_platform, open_services
 from registry_api.http.access import Role
 from registry_api.http.auth import Authenticator
-from registry_api.settings import Settings, StoreSettings
+from registry_api.settings import Settings
+from registry_api.storage_settings import StoreSettings
 
 
 async def opens(settings: Settings, key: str) -> bool:

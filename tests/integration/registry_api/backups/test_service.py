@@ -22,7 +22,8 @@ from registry_api.db.backup import postgresql
 from registry_api.db.backup.manifest import BLOBS, DATABASE, MANIFEST, read_manifest
 from registry_api.db.migrations import head, revisions
 from registry_api.db.session import EVERY_TENANT
-from registry_api.settings import DatabaseSettings, Settings
+from registry_api.settings import Settings
+from registry_api.storage_settings import DatabaseSettings
 
 ROOT = Path(__file__).resolve().parents[4]
 NOTHING = Signature(inputs=(), outputs=())

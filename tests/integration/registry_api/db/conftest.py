@@ -11,7 +11,8 @@ import pytest
 from deploy.local.components.postgres import PostgresDatabase
 from registry_api.database import open_database
 from registry_api.db.session import Database
-from registry_api.settings import DatabaseSettings, Settings
+from registry_api.settings import Settings
+from registry_api.storage_settings import DatabaseSettings
 
 
 @pytest.fixture

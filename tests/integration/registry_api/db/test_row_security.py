@@ -15,7 +15,8 @@ from registry_api.db import row_security
 from registry_api.db.engine import create_engine
 from registry_api.db.session import EVERY_TENANT, Database, Session
 from registry_api.schema import METADATA
-from registry_api.settings import DatabaseSettings, Settings
+from registry_api.settings import Settings
+from registry_api.storage_settings import DatabaseSettings
 from tests.integration.registry_api.db.rows import add_tenants, count
 
 PLATFORM = {"request_batches"}  # tables whose rows are no tenant's

@@ -26,11 +26,12 @@ from registry_api.models.uploads.joining import PartJoiner
 from registry_api.models.uploads.registration import Registrar
 from registry_api.models.uploads.service import UploadService
 from registry_api.models.uploads.values import NewUpload
-from registry_api.settings import Settings, StoreSettings
+from registry_api.settings import Settings
 from registry_api.storage.blobs import StoredBlobs
 from registry_api.storage.checking import StoreCheck, TenantReport
 from registry_api.storage.collection import Collected, Collector
 from registry_api.storage.rewrapping import convert, rewrap
+from registry_api.storage_settings import StoreSettings
 from tests.integration.registry_api.storage.test_blobs import CALLER, accepts_anything, chunks, files
 
 AT_ONCE = timedelta(hours=-1)  # older than that is everything

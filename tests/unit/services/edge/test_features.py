@@ -13,7 +13,7 @@ from services.edge.features import DEFAULT_FEATURES, OFF_BY_DEFAULT, Feature, ef
 def test_most_are_on_by_default() -> None:
     """A tenant whose record says nothing has every feature but those that must be asked for."""
     assert effective({}) == DEFAULT_FEATURES == frozenset(feature.value for feature in Feature) - OFF_BY_DEFAULT
-    assert OFF_BY_DEFAULT == {"requests.log_all"}
+    assert {"requests.log_all"} == OFF_BY_DEFAULT
     assert Principal(tenant="acme", key_id="k").features == DEFAULT_FEATURES
 
 
