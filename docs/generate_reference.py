@@ -85,8 +85,9 @@ def _variables(
 ) -> Iterator[tuple[str, str, str]]:
     for name, field in kind.model_fields.items():
         section = field.annotation
-        if get_origin(section) is Mapping:  # sections under names that the operator chooses
-            yield from _variables(get_args(section)[1], comments, (*above, name, "<name>"))
+        named = get_args(section)[1] if get_origin(section) is Mapping else None
+        if isinstance(named, type) and issubclass(named, BaseModel):  # sections under names that the operator chooses
+            yield from _variables(named, comments, (*above, name, "<name>"))
             continue
         if isinstance(section, type) and issubclass(section, BaseModel):
             yield from _variables(section, comments, (*above, name))
