@@ -21,7 +21,7 @@ class Card:
     body: str = ""  # Markdown
     updated_at: datetime | None = None
     updated_by: str | None = None
-    etag: str | None = None  # to change it only if nobody else did meanwhile
+    etag: str | None = field(default=None, compare=False)  # to change it only if nobody else did meanwhile
 
     @property
     def filled(self) -> dict[str, Any]:

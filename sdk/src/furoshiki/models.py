@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,8 @@ class Model:
     production_version: int | None = None  # None: none in production
     created_at: datetime
     updated_at: datetime
-    etag: str | None = None  # of models that were asked for by name: to change one only if nobody else did meanwhile
+    # Of models that were asked for by name: to change one only if nobody else did meanwhile.
+    etag: str | None = field(default=None, compare=False)
 
 
 class Models(Resource[D]):

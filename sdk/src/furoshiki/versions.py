@@ -84,9 +84,8 @@ class Version:
     variants: tuple[Variant, ...] = ()
     description: str = ""
     tags: tuple[str, ...] = ()
-    etag: str | None = (
-        None  # of versions that were asked for by number: to change one only if nobody else did meanwhile
-    )
+    # Of versions that were asked for by number: to change one only if nobody else did meanwhile.
+    etag: str | None = field(default=None, compare=False)
     deprecation: Deprecation | None = None  # None: it is not deprecated
 
     @property

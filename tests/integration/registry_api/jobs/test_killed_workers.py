@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import text
 
 from core.clock import SystemClock
+from core.errors import FuroshikiError
 from deploy.local.components.postgres import PostgresDatabase
 from registry_api.db.engine import Base, create_engine
 from registry_api.db.session import EVERY_TENANT, Database
@@ -108,6 +109,19 @@ async def _results(database: Database) -> list[tuple[str, str]]:
         return [(row.job, row.worker) for row in await session.execute(text("SELECT job, worker FROM results"))]
 
 
+async def _freeze(database: Database, worker: Process) -> None:
+    """Stops a worker outside its transactions: one that stops inside keeps every writer of SQLite waiting."""
+    while True:
+        worker.send_signal(signal.SIGSTOP)
+        try:
+            async with asyncio.timeout(1), database.write(EVERY_TENANT) as session:
+                await session.execute(text("DELETE FROM results WHERE job = ''"))
+                return
+        except (TimeoutError, FuroshikiError):
+            worker.send_signal(signal.SIGCONT)
+            await asyncio.sleep(0.05)
+
+
 async def _wait_for(service: JobService, job: Job, state: JobState) -> Job:
     async def reached() -> bool:
         return (await service.get("acme", job.id)).state is state
@@ -142,7 +156,7 @@ async def test_a_frozen_worker_that_wakes_up_writes_nothing(
     job = await _enqueue(database, service)
     first = await start("first", 1)
     await _child_of(service, job)
-    first.send_signal(signal.SIGSTOP)
+    await _freeze(database, first)
     await start("second", 1)
     await _wait_for(service, job, JobState.SUCCEEDED)
     first.send_signal(signal.SIGCONT)
