@@ -23,8 +23,8 @@ import core.telemetry.metrics
 from core.errors import ErrorCode
 from core.settings import variable_name
 from registry_api.http.problem import status_of as registry_status
-from registry_api.settings import Settings as RegistrySettings
-from registry_api.worker_settings import WorkerSettings
+from registry_api.settings.registry import Settings as RegistrySettings
+from registry_api.settings.worker import WorkerSettings
 from services.edge.features import DEFAULT_FEATURES, Feature
 from services.edge.status import http_status
 from services.inference.settings import InferenceSettings
@@ -56,9 +56,9 @@ def settings_page() -> str:
         (
             "Registry and worker",
             RegistrySettings,
-            tuple(f"registry_api/{name}settings.py" for name in ("", "identity_", "storage_")),
+            tuple(f"registry_api/settings/{name}.py" for name in ("registry", "identity", "storage")),
         ),
-        ("Worker only", WorkerSettings, ("registry_api/worker_settings.py",)),
+        ("Worker only", WorkerSettings, ("registry_api/settings/worker.py",)),
     ):
         comments = _comments(ROOT / "core" / "settings.py")
         for file in files:

@@ -18,7 +18,7 @@ import uvloop
 from core.clock import SystemClock
 from core.errors import FuroshikiError, InitError, TransientError
 from core.telemetry import logs
-from registry_api.settings import Settings
+from registry_api.settings.registry import Settings
 
 if TYPE_CHECKING:  # a process does not load what another command needs
     from registry_api.audit.verifying import Verdict
@@ -63,10 +63,10 @@ def worker() -> None:
 @click.option("--check", is_flag=True, help="Change nothing; list what would run. Exit code 1 if that is anything.")
 def migrate(phase: str | None, check: bool) -> None:
     """Runs or lists the pending migrations."""
-    from registry_api.database import migrate as run
-    from registry_api.database import pending
+    from registry_api.bootstrap.database import migrate as run
+    from registry_api.bootstrap.database import pending
+    from registry_api.bootstrap.first_start import exclusive
     from registry_api.db.migrations import Phase
-    from registry_api.firststart import exclusive
 
     settings = _start("migrate")
     wanted = None if phase is None else Phase(phase)
@@ -102,8 +102,8 @@ def backup(target: Path) -> None:
 def restore(source: Path, force: bool, without_blobs: bool) -> None:
     """Restores a backup."""
     from registry_api.backups.service import restore as run
-    from registry_api.blobstore import open_blobs
-    from registry_api.firststart import exclusive
+    from registry_api.bootstrap.blobs import open_blobs
+    from registry_api.bootstrap.first_start import exclusive
 
     settings, clock = _start("restore"), SystemClock()
 
@@ -127,7 +127,7 @@ def audit() -> None:
 def verify_audit(tenant: str | None) -> None:
     """Verifies."""
     from registry_api.audit.service import AuditService
-    from registry_api.bootstrap import open_platform
+    from registry_api.bootstrap.platform import open_platform
 
     settings = _start("audit")
 

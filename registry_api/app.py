@@ -29,7 +29,7 @@ from registry_api.models.uploads import endpoints as uploads_endpoints
 from registry_api.promotion import endpoints as promotion_endpoints
 from registry_api.promotion.aliases import endpoints as aliases_endpoints
 from registry_api.promotion.review import endpoints as review_endpoints
-from registry_api.settings import HttpSettings, LimitSettings
+from registry_api.settings.registry import HttpSettings, LimitSettings
 from registry_api.signing import endpoints as signing_endpoints
 from registry_api.tenancy import endpoints as tenancy_endpoints
 from registry_api.tenancy.tokens import endpoints as tokens_endpoints
@@ -71,7 +71,7 @@ def create_app(services: Services, limits: LimitSettings, http: HttpSettings, cl
     """The application.
 
     Args:
-        services: What the routes ask for; see :mod:`registry_api.bootstrap`.
+        services: What the routes ask for; see :mod:`registry_api.bootstrap.platform`.
         limits: Bounds of request bodies.
         http: How long they may take.
         clock: For request times.

@@ -18,8 +18,8 @@ from typing import Final
 from artifacts.coordination.interface import Turns
 from core.errors import TransientError
 from core.telemetry.logs import get_logger
-from registry_api.bootstrap import Platform
-from registry_api.catalogue import open_idempotency
+from registry_api.bootstrap.catalogue import open_idempotency
+from registry_api.bootstrap.platform import Platform
 from registry_api.db.session import EVERY_TENANT
 from registry_api.models.uploads.copies import sweep_copies
 from registry_api.models.uploads.interface import TenantBlobs

@@ -14,12 +14,12 @@ from fastapi import FastAPI
 
 from registry_api.app import create_app
 from registry_api.audit.service import AuditService
-from registry_api.bootstrap import open_platform, open_services
-from registry_api.coordination import coordinated
+from registry_api.bootstrap.coordination import coordinated
+from registry_api.bootstrap.platform import open_platform, open_services
 from registry_api.housekeeping import keep_sweeping
 from registry_api.models.resolving import ResolveCache
 from registry_api.models.uploads.interface import TenantBlobs
-from registry_api.settings import Settings
+from registry_api.settings.registry import Settings
 
 BACKLOG: Final = 1024  # connections the kernel keeps for us while all workers are busy
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import click
 
-from registry_api.bootstrap import Platform, open_platform
+from registry_api.bootstrap.platform import Platform, open_platform
 from registry_api.housekeeping import collect
-from registry_api.settings import Settings
+from registry_api.settings.registry import Settings
 from registry_api.storage.blobs import StoredBlobs
 from registry_api.storage.checking import StoreCheck, TenantReport
 from registry_api.storage.rewrapping import Done, convert, rewrap

@@ -17,12 +17,12 @@ from uuid import uuid4
 
 from prometheus_client import start_http_server
 
-from registry_api.bootstrap import Platform, address_policy, open_platform, secret_keeper
+from registry_api.bootstrap.coordination import coordinated
+from registry_api.bootstrap.platform import Platform, address_policy, open_platform, secret_keeper
 from registry_api.builds.builder import BentoBuilder, BuildOptions
 from registry_api.builds.context import INSTALLATION
 from registry_api.builds.handler import BuildHandler
 from registry_api.builds.wheel import WheelCache
-from registry_api.coordination import coordinated
 from registry_api.deployments.credentials import ProbeKeys
 from registry_api.deployments.deploying import DeployHandler, DeployOptions
 from registry_api.deployments.process import LOOPBACK, ProcessOptions, ProcessTarget
@@ -34,14 +34,14 @@ from registry_api.jobs.lease import LeasePolicy
 from registry_api.jobs.queue import JobQueue
 from registry_api.jobs.service import JobService
 from registry_api.jobs.worker import Worker
-from registry_api.settings import Settings
+from registry_api.settings.registry import Settings
+from registry_api.settings.worker import WorkerSettings
 from registry_api.tenancy.authenticator import KeyAuthenticator
 from registry_api.tenancy.keys import KeyService
 from registry_api.tunings.child import MeasureLimits
 from registry_api.tunings.handler import TuneHandler, TuneOptions
 from registry_api.webhooks.deliveries.courier import Courier, CourierOptions
 from registry_api.webhooks.deliveries.sending import Sender
-from registry_api.worker_settings import WorkerSettings
 
 _ANY_ADDRESS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, never bound
 

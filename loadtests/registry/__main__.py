@@ -21,9 +21,9 @@ from loadtests.registry.plans import PAGE, write
 from loadtests.registry.questions import Answered, answer, questions
 from loadtests.registry.rate import resolves_per_second
 from loadtests.registry.seed import Size, seed
-from registry_api.bootstrap import open_platform, open_services
-from registry_api.settings import Settings
-from registry_api.storage_settings import DatabaseSettings
+from registry_api.bootstrap.platform import open_platform, open_services
+from registry_api.settings.registry import Settings
+from registry_api.settings.storage import DatabaseSettings
 
 P99_MS: Final = 20.0
 RESOLVES: Final = 2000.0  # per second

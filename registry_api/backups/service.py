@@ -22,13 +22,12 @@ from artifacts.stores.interface import BlobStore
 from core.clock import Clock, rfc3339
 from core.errors import Conflict, ErrorCode, InitError, StoreError
 from registry_api.backups.repository import needed_blobs
-from registry_api.database import owner_url
 from registry_api.db import migrations
 from registry_api.db.backup import postgresql, sqlite
 from registry_api.db.backup.manifest import BLOBS, DATABASE, MANIFEST, BackupManifest, described, read_manifest
 from registry_api.db.engine import create_engine, is_sqlite
 from registry_api.db.session import Session
-from registry_api.settings import Settings
+from registry_api.settings.registry import Settings
 
 _LOOKUPS: Final = 16  # store lookups at once
 _SHOWN: Final = 20  # missing blobs named in one message
@@ -84,7 +83,7 @@ async def restore(
     if lite != (manifest.backend == "sqlite"):
         kind = "SQLite" if lite else "PostgreSQL"
         _refuse(f"The backup is of {manifest.backend}, the database is {kind}; expected the same kind.")
-    url = owner_url(settings)
+    url = settings.owner_url
     if not replace and not await (sqlite.is_empty(url) if lite else postgresql.is_empty(url)):
         _refuse("The database is not empty. Restore into an empty one, or say --force to lose what it holds.")
     if not without_blobs:
@@ -97,7 +96,7 @@ async def restore(
 
 
 async def _revision(settings: Settings) -> str | None:
-    engine = create_engine(owner_url(settings))
+    engine = create_engine(settings.owner_url)
     try:
         return await migrations.current(engine)
     finally:
@@ -105,7 +104,7 @@ async def _revision(settings: Settings) -> str | None:
 
 
 def _taken(settings: Settings, target: Path) -> AbstractAsyncContextManager[Session]:
-    url = owner_url(settings)
+    url = settings.owner_url
     return sqlite.taken(url, target) if is_sqlite(url) else postgresql.taken(url, target)
 
 

@@ -39,7 +39,7 @@ class Services:
             LookupError: If there is none.
         """
         if kind not in self._instances:
-            raise LookupError(f"{kind.__name__} is not registered; add it in registry_api/bootstrap.py")
+            raise LookupError(f"{kind.__name__} is not registered; add it in registry_api/bootstrap/platform.py")
         return cast(T, self._instances[kind])
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from artifacts.keys.file import FileKeyProvider
 from artifacts.keys.interface import KeyProvider
 from core.clock import Clock
-from registry_api.settings import Settings
+from registry_api.settings.registry import Settings
 
 
 def open_keys(settings: Settings, clock: Clock) -> KeyProvider:

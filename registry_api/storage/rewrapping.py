@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from core.errors import NotFound, StoreError
 from core.telemetry.logs import get_logger
-from registry_api.blobstore import Blobs
+from registry_api.storage.interface import Blobs
 
 _log = get_logger(__name__)
 

@@ -20,7 +20,7 @@ from deploy.local.components.redis import redis as running_redis
 from deploy.local.components.rgw import ObjectStore
 from deploy.local.components.rgw import rgw as running_rgw
 from registry_api.db import migrations
-from registry_api.storage_settings import DatabaseSettings
+from registry_api.settings.storage import DatabaseSettings
 
 
 @pytest.fixture(scope="session")

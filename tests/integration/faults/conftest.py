@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from registry_api.storage_settings import DatabaseSettings
+from registry_api.settings.storage import DatabaseSettings
 
 SEED_VARIABLE: Final = "FUROSHIKI_TEST_SEED"
 

@@ -14,11 +14,11 @@ from artifacts.signing.policy import Subject
 from artifacts.signing.verifier import BundleVerifier
 from core.clock import SystemClock
 from registry_api.audit.service import AuditService
-from registry_api.settings import JobSettings
-from registry_api.storage_settings import DatabaseSettings
+from registry_api.settings.registry import JobSettings
+from registry_api.settings.storage import DatabaseSettings
+from registry_api.settings.worker import TuningSettings, WorkerSettings
 from registry_api.tenancy.authenticator import KeyAuthenticator
 from registry_api.worker import assemble
-from registry_api.worker_settings import TuningSettings, WorkerSettings
 from tests.integration.registry_api.rest import Api, open_api, tiny_onnx
 
 HOUR = timedelta(hours=1)

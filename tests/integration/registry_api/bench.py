@@ -12,9 +12,9 @@ from typing import Any
 
 from registry_api.deployments.target import DEPLOYMENT_VARIABLE
 from registry_api.jobs.process import end_by_variable
-from registry_api.settings import JobSettings
+from registry_api.settings.registry import JobSettings
+from registry_api.settings.worker import WorkerSettings
 from registry_api.worker import assemble
-from registry_api.worker_settings import WorkerSettings
 from tests.integration.registry_api.rest import Api, open_api, tiny_onnx
 
 WAIT_SECONDS = 120.0

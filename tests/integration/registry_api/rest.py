@@ -18,10 +18,10 @@ from onnx import TensorProto, helper
 
 from core.clock import Clock
 from registry_api.app import create_app
-from registry_api.bootstrap import Platform, open_platform, open_services
+from registry_api.bootstrap.platform import Platform, open_platform, open_services
 from registry_api.http.services import Services
-from registry_api.settings import Settings
-from registry_api.storage_settings import DatabaseSettings
+from registry_api.settings.registry import Settings
+from registry_api.settings.storage import DatabaseSettings
 
 BASE = "http://registry"
 

@@ -11,12 +11,12 @@ import pytest
 
 from core.clock import SystemClock
 from core.errors import ErrorCode, InitError
-from registry_api.blobstore import open_bucket
-from registry_api.bootstrap import open_platform, open_services
+from registry_api.bootstrap.blobs import open_bucket
+from registry_api.bootstrap.platform import open_platform, open_services
 from registry_api.http.access import Role
 from registry_api.http.auth import Authenticator
-from registry_api.settings import Settings
-from registry_api.storage_settings import StoreSettings
+from registry_api.settings.registry import Settings
+from registry_api.settings.storage import StoreSettings
 
 
 async def opens(settings: Settings, key: str) -> bool:

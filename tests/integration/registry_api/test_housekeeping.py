@@ -16,7 +16,7 @@ from artifacts.coordination.interface import Turn
 from artifacts.manifest import FileEntry
 from core.clock import ManualClock
 from core.errors import NotFound
-from registry_api.bootstrap import Platform, open_platform, open_services
+from registry_api.bootstrap.platform import Platform, open_platform, open_services
 from registry_api.db.session import EVERY_TENANT
 from registry_api.housekeeping import keep_sweeping, sweep
 from registry_api.http.access import Role
@@ -26,7 +26,7 @@ from registry_api.models.uploads.interface import TenantBlobs
 from registry_api.models.uploads.service import UploadService
 from registry_api.models.uploads.tables import UploadRow
 from registry_api.models.uploads.values import NewUpload
-from registry_api.settings import Settings
+from registry_api.settings.registry import Settings
 
 CALLER = Principal(tenant="default", key_id="k", name="k", roles=frozenset({Role.DEVELOPER}))
 WANTED = NewUpload(

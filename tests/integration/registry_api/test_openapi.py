@@ -17,7 +17,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from core.clock import SystemClock
 from registry_api.app import create_app
 from registry_api.http.services import Services
-from registry_api.settings import HttpSettings, LimitSettings
+from registry_api.settings.registry import HttpSettings, LimitSettings
 from tests.integration.registry_api.process import RegistryProcess
 from tests.integration.registry_api.rest import declared, tiny_onnx
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import InitError
-from registry_api.settings import Settings
+from registry_api.settings.registry import Settings
 
 
 def test_everything_lives_in_the_home_folder_by_default(tmp_path: Path) -> None:

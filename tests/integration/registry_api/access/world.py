@@ -16,7 +16,7 @@ import pytest
 from registry_api.db.session import EVERY_TENANT
 from registry_api.deployments.tables import DeploymentRow
 from registry_api.http.access import Role
-from registry_api.settings import WebhookSettings
+from registry_api.settings.registry import WebhookSettings
 from tests.integration.registry_api.rest import Api, declared, open_api, tiny_onnx
 
 OWNER: Final = "owner"

@@ -19,7 +19,7 @@ from artifacts.digest import digest_bytes
 from deploy.local.components.postgres import PostgreSQL
 from registry_api.audit.record import record
 from registry_api.audit.service import AuditService
-from registry_api.storage_settings import DatabaseSettings
+from registry_api.settings.storage import DatabaseSettings
 from tests.integration.registry_api.rest import Api, open_api
 
 ENTRIES = 8

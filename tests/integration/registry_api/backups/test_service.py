@@ -16,14 +16,14 @@ from core.errors import Conflict, ErrorCode, InitError, StoreError
 from core.tensors import Signature
 from deploy.local.components.postgres import PostgresDatabase, PostgreSQL
 from registry_api.backups.service import back_up, restore
-from registry_api.bootstrap import Platform, open_platform
+from registry_api.bootstrap.platform import Platform, open_platform
 from registry_api.builds.testing import register
 from registry_api.db.backup import postgresql
 from registry_api.db.backup.manifest import BLOBS, DATABASE, MANIFEST, read_manifest
 from registry_api.db.migrations import head, revisions
 from registry_api.db.session import EVERY_TENANT
-from registry_api.settings import Settings
-from registry_api.storage_settings import DatabaseSettings
+from registry_api.settings.registry import Settings
+from registry_api.settings.storage import DatabaseSettings
 
 ROOT = Path(__file__).resolve().parents[4]
 NOTHING = Signature(inputs=(), outputs=())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from registry_api.worker_settings import WorkerSettings
+from registry_api.settings.worker import WorkerSettings
 from tests.integration.registry_api.bench import Bench, open_bench
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from deploy.local.components.postgres import PostgresDatabase
-from registry_api.database import open_database
+from registry_api.bootstrap.database import open_database
 from registry_api.db.session import Database
-from registry_api.settings import Settings
-from registry_api.storage_settings import DatabaseSettings
+from registry_api.settings.registry import Settings
+from registry_api.settings.storage import DatabaseSettings
 
 
 @pytest.fixture

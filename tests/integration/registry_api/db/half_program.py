@@ -7,9 +7,9 @@ import asyncio
 import sys
 from pathlib import Path
 
-from registry_api.database import open_database
-from registry_api.settings import Settings
-from registry_api.storage_settings import DatabaseSettings
+from registry_api.bootstrap.database import open_database
+from registry_api.settings.registry import Settings
+from registry_api.settings.storage import DatabaseSettings
 from registry_api.tenancy.repository import lock_tenant
 from tests.integration.registry_api.db.rows import model_row
 

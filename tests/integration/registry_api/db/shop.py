@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from core.tensors import Signature
-from registry_api.bootstrap import Platform, open_platform, open_services
+from registry_api.bootstrap.platform import Platform, open_platform, open_services
 from registry_api.builds.testing import register
 from registry_api.http.access import Role
 from registry_api.http.auth import Principal
 from registry_api.models.values import Stage, Version
 from registry_api.promotion.service import PromotionService
-from registry_api.settings import Settings
+from registry_api.settings.registry import Settings
 
 TENANT = "acme"
 EVERYBODY = Principal(

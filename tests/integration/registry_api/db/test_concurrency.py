@@ -13,7 +13,7 @@ from core.errors import Conflict, Unavailable
 from deploy.local.components.postgres import PostgreSQL
 from registry_api.db.session import Database
 from registry_api.models.values import Stage
-from registry_api.settings import Settings
+from registry_api.settings.registry import Settings
 from tests.integration.registry_api.db.shop import TENANT, Shop, open_shop
 
 CALLERS = 16

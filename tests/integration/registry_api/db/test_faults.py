@@ -14,11 +14,11 @@ from sqlalchemy.exc import DBAPIError
 
 from core.errors import ErrorCode, FuroshikiError, InvalidRequest, Unavailable
 from deploy.local.components.postgres import PostgresDatabase, PostgreSQL
-from registry_api.database import open_database
+from registry_api.bootstrap.database import open_database
 from registry_api.db.engine import create_engine
 from registry_api.db.session import EVERY_TENANT, Database
 from registry_api.models.tables import ModelRow
-from registry_api.settings import Settings
+from registry_api.settings.registry import Settings
 from tests.integration.registry_api.db.rows import add_tenants, count, model_row
 
 ROOT = Path(__file__).resolve().parents[4]

@@ -10,13 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.errors import InitError
 from deploy.local.components.postgres import PostgresDatabase, PostgreSQL
-from registry_api.database import open_database
+from registry_api.bootstrap.database import open_database
 from registry_api.db import row_security
 from registry_api.db.engine import create_engine
 from registry_api.db.session import EVERY_TENANT, Database, Session
 from registry_api.schema import METADATA
-from registry_api.settings import Settings
-from registry_api.storage_settings import DatabaseSettings
+from registry_api.settings.registry import Settings
+from registry_api.settings.storage import DatabaseSettings
 from tests.integration.registry_api.db.rows import add_tenants, count
 
 PLATFORM = {"request_batches"}  # tables whose rows are no tenant's

@@ -3,7 +3,7 @@
 
 import pytest
 
-from registry_api.storage_settings import DatabaseSettings
+from registry_api.settings.storage import DatabaseSettings
 from tests.integration.registry_api.rest import api
 
 __all__ = ["api"]

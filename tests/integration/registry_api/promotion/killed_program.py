@@ -22,12 +22,12 @@ from typing import Any
 
 from sqlalchemy import event
 
-from registry_api.bootstrap import open_platform, open_services
+from registry_api.bootstrap.platform import open_platform, open_services
 from registry_api.http.access import Role
 from registry_api.http.auth import Principal
 from registry_api.models.values import Stage
 from registry_api.promotion.service import PromotionService
-from registry_api.settings import Settings
+from registry_api.settings.registry import Settings
 
 ANN = Principal(tenant="default", key_id="k1", name="ann", roles=frozenset({Role.MODEL_ADMIN}))
 

@@ -20,7 +20,7 @@ from artifacts.signing.verifier import BundleVerifier
 from core.clock import SystemClock
 from deploy.local.components.openbao import OpenBao
 from furoshiki import AsyncClient
-from registry_api.settings import KeySettings
+from registry_api.settings.registry import KeySettings
 from tests.integration.registry_api.rest import BASE, Api, open_api, tiny_onnx
 
 REASON = {"reason": "because"}

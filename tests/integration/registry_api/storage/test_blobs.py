@@ -18,7 +18,7 @@ from artifacts.manifest import FileEntry
 from artifacts.stores.mixed import MixedBlobStore
 from core.clock import ManualClock
 from core.errors import Conflict, ErrorCode, NotFound, Overloaded
-from registry_api.bootstrap import Platform, inspection_limits, open_platform, upload_limits
+from registry_api.bootstrap.platform import Platform, inspection_limits, open_platform, upload_limits
 from registry_api.housekeeping import sweep
 from registry_api.http.access import Role
 from registry_api.http.auth import Principal
@@ -31,7 +31,7 @@ from registry_api.models.uploads.registration import Registrar
 from registry_api.models.uploads.service import UploadService
 from registry_api.models.uploads.values import NewUpload, Upload
 from registry_api.models.values import Version
-from registry_api.settings import Settings
+from registry_api.settings.registry import Settings
 from registry_api.storage.blobs import StoredBlobs
 
 CALLER = Principal(tenant="default", key_id="k", name="k", roles=frozenset({Role.DEVELOPER}))

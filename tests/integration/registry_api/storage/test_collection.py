@@ -18,7 +18,7 @@ from artifacts.encryption.sealing import Sealing
 from artifacts.stores.bucket import Bucket
 from artifacts.stores.sealed import SealedBlobStore
 from core.clock import ManualClock, SystemClock
-from registry_api.bootstrap import Platform, inspection_limits, open_platform, upload_limits
+from registry_api.bootstrap.platform import Platform, inspection_limits, open_platform, upload_limits
 from registry_api.housekeeping import sweep
 from registry_api.models.description import Description, DescriptionService
 from registry_api.models.uploads.inspection import ModelInspector
@@ -26,12 +26,12 @@ from registry_api.models.uploads.joining import PartJoiner
 from registry_api.models.uploads.registration import Registrar
 from registry_api.models.uploads.service import UploadService
 from registry_api.models.uploads.values import NewUpload
-from registry_api.settings import Settings
+from registry_api.settings.registry import Settings
+from registry_api.settings.storage import StoreSettings
 from registry_api.storage.blobs import StoredBlobs
 from registry_api.storage.checking import StoreCheck, TenantReport
 from registry_api.storage.collection import Collected, Collector
 from registry_api.storage.rewrapping import convert, rewrap
-from registry_api.storage_settings import StoreSettings
 from tests.integration.registry_api.storage.test_blobs import CALLER, accepts_anything, chunks, files
 
 AT_ONCE = timedelta(hours=-1)  # older than that is everything

@@ -15,11 +15,11 @@ from sqlalchemy import func, select
 
 from artifacts.digest import digest_bytes
 from core.clock import ManualClock
-from registry_api.bootstrap import Platform, open_platform
+from registry_api.bootstrap.platform import Platform, open_platform
 from registry_api.db.session import EVERY_TENANT
 from registry_api.jobs.tables import JobLogRow, JobRow
 from registry_api.models.description import Description, DescriptionService
-from registry_api.settings import Settings
+from registry_api.settings.registry import Settings
 from registry_api.storage.repository import forget_jobs
 from registry_api.tunings.tables import TuningRow
 from tests.integration.registry_api.storage.test_blobs import CALLER

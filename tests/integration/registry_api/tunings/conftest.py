@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from registry_api.worker_settings import TuningSettings, WorkerSettings
+from registry_api.settings.worker import TuningSettings, WorkerSettings
 from tests.integration.registry_api.bench import Bench, open_bench
 
 OWN = WorkerSettings(tunings=TuningSettings(budget_seconds=2.0))

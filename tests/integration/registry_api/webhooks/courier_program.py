@@ -6,8 +6,8 @@ from __future__ import annotations
 import asyncio
 
 from core.clock import SystemClock
-from registry_api.database import open_database
-from registry_api.settings import Settings
+from registry_api.bootstrap.database import open_database
+from registry_api.settings.registry import Settings
 from registry_api.webhooks.addresses import AddressPolicy
 from registry_api.webhooks.deliveries.courier import Courier, CourierOptions
 from registry_api.webhooks.deliveries.sending import Sender

@@ -171,6 +171,6 @@ def test_each_login_says_what_it_needs(monkeypatch: pytest.MonkeyPatch, auth: st
 
 def test_without_vault_nothing_of_it_is_imported() -> None:
     """hvac costs nothing where no setting refers to Vault."""
-    code = "import sys, registry_api.settings as s; s.Settings.read(); print('hvac' in sys.modules)"
+    code = "import sys, registry_api.settings.registry as s; s.Settings.read(); print('hvac' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

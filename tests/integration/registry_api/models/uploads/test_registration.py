@@ -15,7 +15,7 @@ from artifacts.signing.verifier import BundleVerifier
 from artifacts.stores.interface import BlobStore
 from core.clock import SystemClock
 from core.errors import ErrorCode, Unavailable
-from registry_api.bootstrap import inspection_limits
+from registry_api.bootstrap.platform import inspection_limits
 from registry_api.http.access import Role
 from registry_api.http.auth import Principal
 from registry_api.models.uploads.inspection import ModelInspector

@@ -10,7 +10,7 @@ import pytest
 
 from deploy.local.components.oidc import AUDIENCE, CLIENT, SCOPES, Provider
 from registry_api.http.access import Role
-from registry_api.identity_settings import OidcIssuer, OidcSettings
+from registry_api.settings.identity import OidcIssuer, OidcSettings
 from tests.integration.registry_api.rest import Api, api, open_api
 
 __all__ = ["api", "trusting"]

@@ -13,7 +13,7 @@ from deploy.local.components.oidc_person import sign_in
 from furoshiki.cli.callback import listening
 from furoshiki.oidc import Attempt, Grant, discover
 from registry_api.http.access import Role
-from registry_api.identity_settings import OidcIssuer, OidcSettings
+from registry_api.settings.identity import OidcIssuer, OidcSettings
 from tests.integration.registry_api.rest import Api, open_api
 
 REFUSED = (401, "AUTH_002")

@@ -17,8 +17,8 @@ from registry_api.db.migrations import MigrationLimits, Phase
 from registry_api.db.ownership import Standing, hand_over, standing
 from registry_api.db.postgresql import PostgresOptions, application_name, create_postgresql
 from registry_api.db.session import Database
-from registry_api.settings import Settings
-from registry_api.storage_settings import DatabaseSettings
+from registry_api.settings.registry import Settings
+from registry_api.settings.storage import DatabaseSettings
 
 _log: Final = get_logger(__name__)
 
@@ -34,7 +34,7 @@ async def migrate(settings: Settings, phase: Phase | None = None) -> list[str]:
     limits = MigrationLimits(
         lock_seconds=given.migration_lock_seconds, statement_seconds=given.migration_statement_seconds
     )
-    done = await migrations.migrate(owner_url(settings), phase, limits=limits)
+    done = await migrations.migrate(settings.owner_url, phase, limits=limits)
     if done:
         _log.info("migrated", revisions=done)
     return done
@@ -47,7 +47,7 @@ async def pending(settings: Settings, phase: Phase | None = None) -> list[str]:
         InitError: ``INIT_001`` if the database is newer than this code, or the phases are out of order.
         Unavailable: ``STORE_001`` if the database cannot be reached.
     """
-    engine = create_engine(owner_url(settings))
+    engine = create_engine(settings.owner_url)
     try:
         return migrations.pending(await migrations.current(engine), phase)
     finally:
@@ -65,7 +65,7 @@ async def open_database(settings: Settings) -> Database:
     given = settings.database
     if is_sqlite(settings.database_url):
         return Database(create_engine(settings.database_url), wait_seconds=given.wait_seconds)
-    passes = await hand_over(owner_url(settings), settings.database_url)
+    passes = await hand_over(settings.owner_url, settings.database_url)
     engine = create_postgresql(settings.database_url, _options(given))
     database = Database(engine, passes=passes, wait_seconds=given.wait_seconds)
     try:
@@ -74,11 +74,6 @@ async def open_database(settings: Settings) -> Database:
         await database.close()
         raise
     return database
-
-
-def owner_url(settings: Settings) -> str:
-    """The database as the role that owns its tables."""
-    return settings.database.owner_url or settings.database_url
 
 
 def _judge(found: Standing, given: DatabaseSettings) -> None:

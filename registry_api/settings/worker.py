@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What only the worker reads, beside :mod:`registry_api.settings`. Times are seconds."""
+"""What only the worker reads, beside :mod:`registry_api.settings.registry`. Times are seconds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import Field
 
 from core.settings import Section
 from core.settings import Settings as CoreSettings
-from registry_api.storage_settings import GIB, PositiveFloat, PositiveInt
+from registry_api.settings.storage import GIB, PositiveFloat, PositiveInt
 
 
 class WorkSettings(Section):

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
@@ -12,7 +11,6 @@ from urllib.request import url2pathname
 from artifacts.encryption.keys import FileKeys, KeyWrapper
 from artifacts.encryption.sealing import Sealing
 from artifacts.stores.bucket import Bucket
-from artifacts.stores.interface import ManagedStore
 from artifacts.stores.mixed import MixedBlobStore
 from artifacts.stores.objects import ObjectBlobStore
 from artifacts.stores.parts import PartStore
@@ -21,22 +19,11 @@ from artifacts.stores.s3 import S3Options, open_s3
 from artifacts.stores.sealed import SealedBlobStore
 from core.clock import Clock
 from core.errors import ErrorCode, InitError
-from registry_api.settings import Settings
-from registry_api.storage_settings import StoreSettings
+from registry_api.settings.registry import Settings
+from registry_api.settings.storage import StoreSettings
+from registry_api.storage.interface import Blobs
 
 _URLS: Final = "'file:///folder', 's3://bucket/prefix' or 'memory://'"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Blobs:
-    """The blob store and what is beside it."""
-
-    store: ManagedStore  # plain and encrypted blobs
-    parts: PartStore
-    mixed: MixedBlobStore  # the same store, to move blobs to the kind that is written
-    sealed: SealedBlobStore  # its encrypted half
-    encryption: bool  # whether new blobs are encrypted
-    wrapper: KeyWrapper
 
 
 def open_blobs(settings: Settings, clock: Clock) -> Blobs:

@@ -22,7 +22,7 @@ from artifacts.durable import write_atomically
 from core.errors import ErrorCode, InitError
 from core.telemetry.logs import get_logger
 from registry_api.http.access import Role
-from registry_api.settings import Settings
+from registry_api.settings.registry import Settings
 from registry_api.tenancy.credentials import Credential, mint, parse
 from registry_api.tenancy.keys import KeyService
 from registry_api.tenancy.values import NewKey

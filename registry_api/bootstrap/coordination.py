@@ -18,7 +18,7 @@ from core.clock import Clock
 from registry_api.db.session import EVERY_TENANT
 from registry_api.models.resolving import ResolveCache
 from registry_api.models.watching.repository import listen
-from registry_api.settings import RedisSettings
+from registry_api.settings.registry import RedisSettings
 
 
 class Herald:

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field
 
 from core.settings import Section
 from registry_api.http.access import Role
-from registry_api.storage_settings import PositiveFloat
+from registry_api.settings.storage import PositiveFloat
 
 
 def listed(value: Any) -> Any:

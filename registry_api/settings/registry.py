@@ -16,8 +16,8 @@ from pydantic_settings import NoDecode
 
 from core.settings import Section
 from core.settings import Settings as CoreSettings
-from registry_api.identity_settings import AuthSettings, OidcSettings, TokenSettings, listed
-from registry_api.storage_settings import GIB, KIB, MIB, DatabaseSettings, PositiveFloat, PositiveInt, StoreSettings
+from registry_api.settings.identity import AuthSettings, OidcSettings, TokenSettings, listed
+from registry_api.settings.storage import GIB, KIB, MIB, DatabaseSettings, PositiveFloat, PositiveInt, StoreSettings
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a private folder is made in it, mode 0700
 
@@ -170,6 +170,11 @@ class Settings(CoreSettings):
     def database_url(self) -> str:
         """The SQLAlchemy URL in use."""
         return self.database.url or f"sqlite+aiosqlite:///{self.home.resolve() / 'registry.db'}"
+
+    @property
+    def owner_url(self) -> str:
+        """The database as the role that owns its tables."""
+        return self.database.owner_url or self.database_url
 
     @property
     def store_url(self) -> str:

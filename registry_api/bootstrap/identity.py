@@ -16,8 +16,8 @@ from core.errors import ErrorCode, InitError
 from registry_api.db.session import Database
 from registry_api.http.auth import Authenticator
 from registry_api.http.services import Services
-from registry_api.identity_settings import OidcIssuer
-from registry_api.settings import Settings
+from registry_api.settings.identity import OidcIssuer
+from registry_api.settings.registry import Settings
 from registry_api.tenancy.authenticator import KeyAuthenticator
 from registry_api.tenancy.keys import KeyService
 from registry_api.tenancy.tokens.authenticator import KeyOrToken, ReadIssuer, TokenAuthenticator

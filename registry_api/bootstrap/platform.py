@@ -15,16 +15,16 @@ from datetime import timedelta
 from artifacts.keys.interface import KeyProvider
 from artifacts.stores.interface import BlobStore, ManagedStore
 from core.clock import Clock, SystemClock
-from registry_api.blobstore import Blobs, open_blobs
+from registry_api.bootstrap.blobs import open_blobs
+from registry_api.bootstrap.catalogue import add_catalogue
+from registry_api.bootstrap.database import open_database
+from registry_api.bootstrap.first_start import DEFAULT_TENANT, ensure_first_keys, exclusive
+from registry_api.bootstrap.governance import add_governance
+from registry_api.bootstrap.identity import add_identity
 from registry_api.builds.service import BuildService
-from registry_api.catalogue import add_catalogue
-from registry_api.database import open_database
 from registry_api.db.session import Database
 from registry_api.deployments.service import DeploymentService
-from registry_api.firststart import DEFAULT_TENANT, ensure_first_keys, exclusive
-from registry_api.governance import add_governance
 from registry_api.http.services import Services
-from registry_api.identity import add_identity
 from registry_api.jobs.service import JobService
 from registry_api.models.service import ModelService
 from registry_api.models.uploads.child import ChildLimits
@@ -34,11 +34,12 @@ from registry_api.models.uploads.joining import PartJoiner
 from registry_api.models.uploads.registration import Registrar
 from registry_api.models.uploads.service import UploadLimits, UploadService
 from registry_api.models.uploads.turns import TurnLimits
-from registry_api.settings import Settings
+from registry_api.settings.registry import Settings
 from registry_api.signing.cosigning import CoSigning
 from registry_api.signing.custody import open_keys
 from registry_api.signing.service import SigningService
 from registry_api.storage.blobs import StoredBlobs
+from registry_api.storage.interface import Blobs
 from registry_api.storage.repository import StorageRepository
 from registry_api.tenancy.authenticator import KeyAuthenticator
 from registry_api.tenancy.keys import KeyService

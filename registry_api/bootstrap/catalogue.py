@@ -14,7 +14,7 @@ from registry_api.lineage.service import LineageService
 from registry_api.models.cards.service import CardService
 from registry_api.models.description import DescriptionService
 from registry_api.models.resolving import ResolveCache
-from registry_api.settings import Settings
+from registry_api.settings.registry import Settings
 
 
 def add_catalogue(services: Services, settings: Settings, db: Database, store: BlobStore, clock: Clock) -> None:
