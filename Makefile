@@ -13,6 +13,7 @@ SOURCES := core artifacts runners services registry_api sdk/src deploy/local loa
 # Where pip finds a CPU build of torch, for example `--index-url <a CPU wheel index>`; empty takes the default index.
 TORCH_PIP_ARGS ?=
 FULL ?=
+PLATFORM ?=
 # What `make bench` compares with, besides BentoML; each has an environment of its own under .venv-peers.
 PEERS := triton mlserver litserve ray
 # Debian packages of the real components that `make test` and `make demo PLATFORM=1` start: database, object store, Redis, Node.
@@ -52,8 +53,9 @@ $(VENV)/full: $(LOCKS)/full.txt | $(VENV)/demo
 	@$(PIP) --requirement $<
 	@touch $@
 
-demo: $(VENV)/demo $(if $(FULL),$(VENV)/full) ## Train, push, sign, build, deploy, infer and tamper, on free loopback ports (FULL=1 adds MiniLM)
-	@$(BIN)/python -m deploy.local.demo $(if $(FULL),--full)
+demo: $(VENV)/demo $(if $(FULL),$(VENV)/full) $(if $(PLATFORM),$(VENV)/dev) ## Train, push, sign, build, deploy, infer and tamper (FULL=1 adds MiniLM; PLATFORM=1: on PostgreSQL, Ceph, Redis, OpenBao, OpenID)
+	@$(if $(PLATFORM),deploy/local/apt.sh $(COMPONENTS))
+	@$(BIN)/python -m deploy.local.demo $(if $(FULL),--full) $(if $(PLATFORM),--platform)
 
 up: $(VENV)/demo ## Run registry, worker and inference in the foreground; state in .furoshiki/
 	@$(BIN)/python -m deploy.local.up

@@ -3,7 +3,9 @@
 
 Trains, pushes, signs, builds, deploys, infers, compares, tampers, cleans up. Talk goes to stderr, the result to stdout. Exit
 code 0 means that every output over HTTP was the one in process (embeddings: within 1e-5) and that the tampered Bento was
-refused. ``--full`` adds all-MiniLM-L6-v2, which needs torch and the packages of ``deploy/locks/full.txt``.
+refused. ``--full`` adds all-MiniLM-L6-v2, which needs torch and the packages of ``deploy/locks/full.txt``. ``--platform``
+does the same on what surrounds the registry in production (:mod:`deploy.local.platform`), as somebody whom the OpenID
+provider knows.
 """
 
 from __future__ import annotations
@@ -16,13 +18,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
 from deploy.local.case import Array, Case, Inputs, largest_difference
+from deploy.local.platform import Platform, platform
 from deploy.local.report import Served, table
 from deploy.local.stack import LocalStack, free_port
 from deploy.local.train import train_digits, train_wine
@@ -125,14 +128,21 @@ def bento_list(home: Path) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
 
 
-def run(scratch: Path, *, full: bool) -> None:
-    """The whole story in ``scratch``."""
+def run(scratch: Path, *, full: bool, around: Platform | None) -> None:
+    """The whole story in ``scratch``.
+
+    Args:
+        scratch: An empty folder.
+        full: Whether all-MiniLM-L6-v2 takes part.
+        around: What the registry stands on; None: on what it has in itself.
+    """
     home = scratch / "home"
-    stack = LocalStack(home, registry_port=free_port())
+    stack = LocalStack(home, registry_port=free_port(), settings=around.settings if around else None)
     try:
         with step("start the registry and its worker"):
             stack.start(lambda _: None)
-        with Client(stack.registry_url, api_key=stack.admin_key) as client:
+        key = stack.admin_key if around is None else around.provider.service_token()
+        with Client(stack.registry_url, api_key=key) as client:
             try:
                 served = [exercise(client, case, *publish(client, case)) for case in cases(scratch, full=full)]
                 with step("flip one byte of a stored model and serve it"):
@@ -144,6 +154,8 @@ def run(scratch: Path, *, full: bool) -> None:
         out.print(table(served))
         out.print(f"$ bentoml list\n{bento_list(home)}", highlight=False)
         out.print(f"One byte flipped in the model of a Bento; `bentoml serve` says:\n  {refusal}", highlight=False)
+        for found in around.contents() if around else ():
+            out.print(found, highlight=False)
     finally:
         with step("stop the registry and its worker"):
             stack.stop()
@@ -173,14 +185,26 @@ def stop_all(client: Client) -> None:
         client.deployments.wait(name)
 
 
+@contextmanager
+def _surroundings(scratch: Path) -> Iterator[Platform]:
+    home = scratch / "platform"
+    home.mkdir()
+    with ExitStack() as running:
+        with step("start PostgreSQL, Ceph, Redis, OpenBao and an OpenID provider"):
+            around = running.enter_context(platform(home))
+        yield around
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="The main job, end to end.")
     parser.add_argument("--full", action="store_true", help="also all-MiniLM-L6-v2, which needs torch")
+    parser.add_argument("--platform", action="store_true", help="on PostgreSQL, Ceph, Redis, OpenBao and OpenID")
     options = parser.parse_args()
     started = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="furoshiki-demo-") as folder:
+    with tempfile.TemporaryDirectory(prefix="furoshiki-demo-") as folder, ExitStack() as surroundings:
         try:
-            run(Path(folder), full=options.full)
+            around = surroundings.enter_context(_surroundings(Path(folder))) if options.platform else None
+            run(Path(folder), full=options.full, around=around)
         except DemoFailed as error:
             talk.print(f"[red]{error}[/]")
             return 1

@@ -18,10 +18,15 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
+
+import httpx
+import obstore
+from obstore.store import S3Store
 
 from deploy.local.stack import free_port
 
@@ -87,6 +92,25 @@ class ObjectStore:
     access_key: str
     secret_key: str
     region: str = "us-east-1"
+
+    def make_bucket(self, name: str) -> None:
+        """Makes an empty bucket."""
+        address = obstore.sign(self.opened(name), "PUT", "", timedelta(seconds=60))
+        httpx.put(address, timeout=30, trust_env=False).raise_for_status()
+
+    def opened(self, bucket: str) -> S3Store:
+        """A client of its own, to look inside a bucket."""
+        return S3Store(
+            bucket,
+            config={
+                "endpoint": self.endpoint,
+                "region": self.region,
+                "access_key_id": self.access_key,
+                "secret_access_key": self.secret_key,
+                "virtual_hosted_style_request": False,
+            },
+            client_options={"allow_http": True},
+        )
 
     def environment(self, bucket: str, prefix: str = "") -> dict[str, str]:
         """The settings that make the registry keep its blobs in ``bucket``."""

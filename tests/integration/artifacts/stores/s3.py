@@ -4,11 +4,6 @@
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
-
-import httpx
-import obstore
-from obstore.store import S3Store
 
 from artifacts.stores.publishing import Parts
 from artifacts.stores.s3 import S3Options
@@ -18,18 +13,7 @@ from deploy.local.components.rgw import ObjectStore
 def new_bucket(rgw: ObjectStore) -> str:
     """Makes an empty bucket; its name."""
     name = f"test-{uuid.uuid4().hex}"
-    store = S3Store(
-        name,
-        config={
-            "endpoint": rgw.endpoint,
-            "region": rgw.region,
-            "access_key_id": rgw.access_key,
-            "secret_access_key": rgw.secret_key,
-            "virtual_hosted_style_request": False,
-        },
-        client_options={"allow_http": True},
-    )
-    httpx.put(obstore.sign(store, "PUT", "", timedelta(seconds=60)), timeout=30).raise_for_status()
+    rgw.make_bucket(name)
     return name
 
 
