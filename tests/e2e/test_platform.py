@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_main_job_on_the_real_components() -> None:
-    """On PostgreSQL, Ceph, Redis, OpenBao and OpenID: same answers, tampering refused, every blob encrypted, keys in OpenBao."""
+    """On PostgreSQL, Ceph, Redis, OpenBao and OpenID: answers equal, tampering refused, blobs encrypted, keys in OpenBao."""
     command = [sys.executable, "-m", "deploy.local.demo", "--platform"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert ran.returncode == 0, ran.stderr[-4000:]
