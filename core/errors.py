@@ -42,6 +42,7 @@ class ErrorCode(StrEnum):
     MODEL_NOT_READY = "MODEL_002"  # the model exists but is still loading
     MODEL_INVALID = "MODEL_003"  # the runtime refuses the model file
     MODEL_EXISTS = "MODEL_004"  # a model of that name already exists
+    MODEL_DELETED = "MODEL_005"  # a model of that name was deleted and holds the name until it is purged
     TENSOR_SHAPE = "TENSOR_001"  # rank, dimension or element count differs from the signature
     TENSOR_DTYPE = "TENSOR_002"  # unknown datatype, or not the one of the signature
     TENSOR_MISSING = "TENSOR_003"  # a required input tensor is absent
@@ -90,6 +91,7 @@ class ErrorCode(StrEnum):
     STATE_CONFLICT = "STATE_001"  # the resource is not in a state that allows this
     RESOURCE_EXISTS = "STATE_002"  # a resource of that name already exists
     PRECONDITION_FAILED = "STATE_003"  # If-Match names another state of the resource than the present one
+    STILL_USED = "STATE_004"  # what is to be deleted is in use; details list by what, and how to clear each
     GATES_UNMET = "GATE_001"  # the version lacks what its target stage or alias asks for; details list every gate
     APPROVAL_NOT_FOUND = "GATE_002"  # no such approval of this version
     IDEMPOTENCY_MISMATCH = "IDEMPOTENCY_001"  # the Idempotency-Key was used for another request

@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from core.clock import Clock
 from registry_api.audit import endpoints as audit_endpoints
 from registry_api.builds import endpoints as builds_endpoints
+from registry_api.deletion import endpoints as deletion_endpoints
 from registry_api.deployments import endpoints as deployments_endpoints
 from registry_api.http import operations, problem
 from registry_api.http.body import BodyGuard
@@ -61,6 +62,7 @@ _ROUTERS: Final = (
     tunings_endpoints.router,
     builds_endpoints.router,
     deployments_endpoints.router,
+    deletion_endpoints.router,
     lineage_endpoints.router,
     webhooks_endpoints.router,
     usage_endpoints.router,

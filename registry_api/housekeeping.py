@@ -2,7 +2,8 @@
 """Removes what nobody will come back for.
 
 Every few minutes: uploads that expired or were given up and their blobs, parts and files of unfinished puts, copies of killed
-inspections, ended jobs that are old enough. Once a day: blobs that nobody refers to (:mod:`registry_api.storage.collection`).
+inspections, ended jobs that are old enough, and what was deleted and can be restored no longer. Once a day: blobs that nobody
+refers to (:mod:`registry_api.storage.collection`).
 
 An expired upload is first given up, so that nobody can complete it any more; then its blobs are removed one by one
 (:mod:`registry_api.storage.blobs` says which, and why that is safe); its rows go last. Killed anywhere, the next sweep
@@ -21,6 +22,7 @@ from core.telemetry.logs import get_logger
 from registry_api.bootstrap.catalogue import open_idempotency
 from registry_api.bootstrap.platform import Platform
 from registry_api.db.session import EVERY_TENANT
+from registry_api.deletion.purging.purger import Purger
 from registry_api.models.uploads.copies import sweep_copies
 from registry_api.models.uploads.interface import TenantBlobs
 from registry_api.models.uploads.repository import forget, give_up_expired, next_given_up
@@ -39,6 +41,7 @@ _log = get_logger(__name__)
 
 async def sweep(platform: Platform, blobs: TenantBlobs) -> None:
     """Removes everything that is due now."""
+    purged = await Purger(platform.db, platform.clock).purge()
     async with platform.db.write(EVERY_TENANT) as session:
         expired = await give_up_expired(session, platform.clock.now())
     uploads = removed = 0
@@ -50,8 +53,9 @@ async def sweep(platform: Platform, blobs: TenantBlobs) -> None:
     staged = await _sweep_remains(platform)
     jobs = await _forget_jobs(platform)
     await _sweep_logs(platform)
-    if uploads or staged or jobs:
-        _log.info("swept", uploads=uploads, expired=expired, blobs=removed, staged_files=staged, jobs=jobs)
+    if uploads or staged or jobs or purged:
+        counts = {"uploads": uploads, "expired": expired, "blobs": removed, "jobs": jobs, "purged": purged}
+        _log.info("swept", **counts, staged_files=staged)
 
 
 async def collect(platform: Platform, blobs: TenantBlobs) -> Collected:

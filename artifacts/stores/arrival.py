@@ -70,16 +70,21 @@ class CheckedChunks:
         if self._left:
             raise _wrong_length(str(self._size - self._left), self._size)
         if self._digest is not None and self._seen.value != self._digest:
-            raise SignatureError(
-                ErrorCode.DIGEST_MISMATCH,
-                f"The bytes hash to {self._seen.value}; expected {self._digest}. Send them again.",
-                details={"got": self._seen.value, "expected": self._digest},
-            )
+            raise other_bytes(self._seen.value, self._digest)
 
 
 def counted(chunks: AsyncIterator[bytes], size: int) -> CheckedChunks:
     """Passes ``chunks`` on; raises instead of ending if there are not ``size`` bytes."""
     return CheckedChunks(chunks, digest=None, size=size)
+
+
+def other_bytes(got: Digest, expected: Digest) -> SignatureError:
+    """The error for bytes that are not the declared ones: ``SIGN_004``."""
+    return SignatureError(
+        ErrorCode.DIGEST_MISMATCH,
+        f"The bytes hash to {got}; expected {expected}. Send them again.",
+        details={"got": got, "expected": expected},
+    )
 
 
 def _wrong_length(got: str, expected: int) -> InvalidRequest:

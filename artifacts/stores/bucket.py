@@ -14,6 +14,7 @@ from obstore.store import LocalStore, MemoryStore, ObjectStore
 
 from artifacts.stores.failures import translated
 from artifacts.stores.folder import FolderPublisher
+from artifacts.stores.local import LocalFiles
 from artifacts.stores.publishing import DirectPublisher, Parts, Publisher
 from core.errors import NotFound
 
@@ -46,9 +47,18 @@ class Bucket:
         store: Where they are.
         publisher: How they become visible.
         range_bytes: An object is read by requests of so many bytes, each with its own time limit and retries; None: by one.
+        files: The objects as files, where they are some.
     """
 
-    def __init__(self, store: ObjectStore, publisher: Publisher, *, range_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        publisher: Publisher,
+        *,
+        range_bytes: int | None = None,
+        files: LocalFiles | None = None,
+    ) -> None:
+        self.files = files
         self._store = store
         self._publisher = publisher
         self._range_bytes = range_bytes
@@ -59,7 +69,7 @@ class Bucket:
         root = path.absolute()
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         store = LocalStore(root)
-        return cls(store, FolderPublisher(store, root))
+        return cls(store, FolderPublisher(store, root), files=LocalFiles(root))
 
     @classmethod
     def memory(cls) -> Self:

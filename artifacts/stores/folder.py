@@ -23,10 +23,11 @@ from typing import Final
 import obstore
 from obstore.store import LocalStore
 
-from artifacts.durable import sync_file, sync_folder, write_atomically
+from artifacts.durable import sync_file, write_atomically
+from artifacts.stores.local import sync_up
+from artifacts.stores.threads import finished, gathered, write_at
 
 STAGING: Final = "staging"
-_WRITE_BYTES: Final = 1024 * 1024  # written at a time
 _FLUSH_BYTES: Final = 32 * 1024 * 1024  # written between two flushes while a file grows
 
 
@@ -67,7 +68,7 @@ class FolderPublisher:
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._alone():
             created = write_atomically(path, data, mode=0o600, replace=False)
-        _sync_up(self._root, path.parent)
+        sync_up(self._root, path.parent)
         return created
 
     def _replace(self, key: str, data: bytes, expected: str) -> bool:
@@ -99,12 +100,11 @@ async def _write(path: Path, chunks: AsyncIterator[bytes], *, durable: bool) -> 
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     flushing: asyncio.Future[None] | None = None
     try:
-        unflushed = 0
-        async for piece in _gathered(chunks):
-            await asyncio.to_thread(_write_all, descriptor, piece)
-            unflushed += len(piece)
-            if durable and unflushed >= _FLUSH_BYTES and (flushing is None or flushing.done()):
-                flushing, unflushed = asyncio.ensure_future(asyncio.to_thread(os.fdatasync, descriptor)), 0
+        end, flushed = 0, 0
+        async for pieces in gathered(chunks):
+            end = await finished(write_at, descriptor, pieces, end)
+            if durable and end - flushed >= _FLUSH_BYTES and (flushing is None or flushing.done()):
+                flushing, flushed = asyncio.ensure_future(asyncio.to_thread(os.fdatasync, descriptor)), end
     finally:
         if flushing is not None:
             await asyncio.wait((flushing,))  # the descriptor is in use until then
@@ -113,38 +113,13 @@ async def _write(path: Path, chunks: AsyncIterator[bytes], *, durable: bool) -> 
         flushing.result()
 
 
-async def _gathered(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same bytes in pieces large enough to be worth a thread's work."""
-    held = bytearray()
-    async for chunk in chunks:
-        held += chunk
-        if len(held) >= _WRITE_BYTES:
-            yield bytes(held)
-            held.clear()
-    if held:
-        yield bytes(held)
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
-
-
 def _move(root: Path, staged: Path, final: Path, *, durable: bool) -> None:
     if durable:
         sync_file(staged)
     final.parent.mkdir(parents=True, exist_ok=True)
     staged.replace(final)
     if durable:
-        _sync_up(root, final.parent)
-
-
-def _sync_up(root: Path, below: Path) -> None:
-    for folder in (below, *below.parents):
-        sync_folder(folder)
-        if folder == root:
-            break
+        sync_up(root, final.parent)
 
 
 def _sweep(staging: Path, before: datetime) -> int:

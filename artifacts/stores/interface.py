@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Protocol
 
 from artifacts.digest import Digest
@@ -53,6 +54,25 @@ class BlobStore(Protocol):
         Raises:
             NotFound: ``STORE_002`` if there is none.
             InvalidRequest: ``VALID_002`` if ``start`` lies beyond the end.
+            StoreError: ``STORE_003`` if the bytes are damaged.
+        """
+        ...
+
+    async def lend(self, tenant: str, digest: Digest, path: Path) -> bool:
+        """Makes ``path`` another name of the blob's own file, hashed and read-only, if it lies plain on the same disk.
+
+        Nobody may write to it. Removing the name does not remove the blob, nor the other way round.
+
+        Args:
+            tenant: Whose blob it is.
+            digest: Which.
+            path: A new name in a folder that exists.
+
+        Returns:
+            Whether it did; otherwise nothing was done, and the bytes can be streamed.
+
+        Raises:
+            NotFound: ``STORE_002`` if there is none.
             StoreError: ``STORE_003`` if the bytes are damaged.
         """
         ...

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 
 from artifacts.digest import Digest
 from artifacts.stores.failures import not_found
@@ -41,6 +42,10 @@ class MixedBlobStore:
         holder = await self._holder(tenant, digest)
         async for piece in holder.stream(tenant, digest, start=start):
             yield piece
+
+    async def lend(self, tenant: str, digest: Digest, path: Path) -> bool:
+        """See :meth:`artifacts.stores.interface.BlobStore.lend`."""
+        return await (await self._holder(tenant, digest)).lend(tenant, digest, path)
 
     async def size(self, tenant: str, digest: Digest) -> int | None:
         """See :meth:`artifacts.stores.interface.BlobStore.size`."""

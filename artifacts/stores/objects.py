@@ -19,9 +19,10 @@ from typing import Self
 from artifacts.digest import PREFIX, Digest, StreamingDigest, hex_of, parse_digest
 from artifacts.stores.arrival import CheckedChunks
 from artifacts.stores.bucket import Bucket
-from artifacts.stores.failures import corrupt, not_found
+from artifacts.stores.failures import corrupt, not_found, translated
 from artifacts.stores.interface import StoredBlob
 from artifacts.stores.reading import check_limit, check_start, gather
+from artifacts.stores.threads import finished
 from core.clock import Clock, SystemClock
 from core.refs import parse_name
 
@@ -49,7 +50,7 @@ class ObjectBlobStore:
             return
         arriving = CheckedChunks(chunks, digest=digest, size=size)
         with arriving.own_failure():
-            await self._bucket.publish(_key(tenant, digest), arriving, name=digest)
+            await self._bucket.publish(blob_key(tenant, digest), arriving, name=digest)
 
     async def read(self, tenant: str, digest: Digest, *, limit: int) -> bytes:
         """See :meth:`artifacts.stores.interface.BlobStore.read`."""
@@ -58,7 +59,7 @@ class ObjectBlobStore:
 
     async def stream(self, tenant: str, digest: Digest, *, start: int = 0) -> AsyncIterator[bytes]:
         """See :meth:`artifacts.stores.interface.BlobStore.stream`."""
-        key = _key(tenant, digest)
+        key = blob_key(tenant, digest)
         if start == 0:
             pieces = _verified(self._bucket.stream(key, name=digest), digest)
         else:
@@ -74,11 +75,21 @@ class ObjectBlobStore:
 
     async def size(self, tenant: str, digest: Digest) -> int | None:
         """See :meth:`artifacts.stores.interface.BlobStore.size`."""
-        return await self._bucket.size(_key(tenant, digest), name=digest)
+        return await self._bucket.size(blob_key(tenant, digest), name=digest)
+
+    async def lend(self, tenant: str, digest: Digest, path: Path) -> bool:
+        """See :meth:`artifacts.stores.interface.BlobStore.lend`."""
+        if self._bucket.files is None:
+            return False
+        with translated(digest):
+            found = await finished(self._bucket.files.lend, blob_key(tenant, digest), digest, path)
+        if found not in (digest, None):
+            raise corrupt(digest, f"its bytes hash to {found}", got=str(found))
+        return found is not None
 
     async def delete(self, tenant: str, digest: Digest) -> None:
         """See :meth:`artifacts.stores.interface.BlobStore.delete`."""
-        await self._bucket.delete(_key(tenant, digest), name=digest)
+        await self._bucket.delete(blob_key(tenant, digest), name=digest)
 
     async def blobs(self, tenant: str) -> AsyncIterator[StoredBlob]:
         """See :meth:`artifacts.stores.interface.ManagedStore.blobs`."""
@@ -96,7 +107,8 @@ class ObjectBlobStore:
         return await self._bucket.sweep(self._clock.now() - older_than)
 
 
-def _key(tenant: str, digest: Digest) -> str:
+def blob_key(tenant: str, digest: Digest) -> str:
+    """The key of a blob."""
     digits = hex_of(parse_digest(digest))
     return f"tenants/{parse_name(tenant, what='tenant')}/blobs/sha256/{digits[:2]}/{digits}"
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 from artifacts.digest import PREFIX, Digest, hex_of, parse_digest
 from artifacts.encryption.cipher import opened_chunks, sealed_chunks
@@ -95,6 +96,10 @@ class SealedBlobStore:
             raise corrupt(digest, "its encrypted data is gone") from None
         except StoreError as error:
             raise corrupt(digest, error.message) from error
+
+    async def lend(self, tenant: str, digest: Digest, path: Path) -> bool:  # noqa: ARG002
+        """See :meth:`artifacts.stores.interface.BlobStore.lend`. No file here holds the blob's bytes."""
+        return False
 
     async def size(self, tenant: str, digest: Digest) -> int | None:
         """See :meth:`artifacts.stores.interface.BlobStore.size`. A blob that is cut, or whose head is, counts as absent."""

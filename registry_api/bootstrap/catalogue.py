@@ -8,6 +8,7 @@ from datetime import timedelta
 from artifacts.stores.interface import BlobStore
 from core.clock import Clock
 from registry_api.db.session import Database
+from registry_api.deletion.service import DeletionService
 from registry_api.http.idempotency.service import Idempotency, IdempotencyLimits
 from registry_api.http.services import Services
 from registry_api.lineage.service import LineageService
@@ -18,11 +19,13 @@ from registry_api.settings.registry import Settings
 
 
 def add_catalogue(services: Services, settings: Settings, db: Database, store: BlobStore, clock: Clock) -> None:
-    """Adds the services of descriptions, cards, lineage, quick answers and keyed requests."""
+    """Adds the services of descriptions, cards, lineage, deletion, quick answers and keyed requests."""
     resolve = settings.resolve
     services.add(DescriptionService, DescriptionService(db, clock))
     services.add(CardService, CardService(db, clock))
     services.add(LineageService, LineageService(db, store))
+    retention = timedelta(days=settings.deletion.retention_days)
+    services.add(DeletionService, DeletionService(db, clock, retention=retention))
     services.add(ResolveCache, ResolveCache(clock, seconds=resolve.cache_seconds, entries=resolve.entries))
     services.add(Idempotency, open_idempotency(settings, db, clock))
 

@@ -19,7 +19,8 @@ from registry_api.db.session import Database
 from registry_api.http.pagination import Listing, PageRequest, listing
 from registry_api.jobs.interface import JobKind, NewJob
 from registry_api.jobs.service import JobService
-from registry_api.models.service import ModelService
+from registry_api.models.repository import hold_version
+from registry_api.models.service import ModelService, raise_no_model
 from registry_api.models.source import source_of
 
 
@@ -58,6 +59,8 @@ class BuildService:
         source = source_of(await self._models.resolve(tenant, model, version), variant)
         build_id = new_id()
         async with self._db.write(tenant) as session:
+            if not await hold_version(session, tenant, source.model, source.version):
+                raise_no_model(tenant, f"{source.model}@{source.version}")
             job = await self._jobs.enqueue(session, NewJob(tenant=tenant, kind=JobKind.BUILD, spec={"build": build_id}))
             return await BuildRepository(session, tenant).add(build_id, source, job, now=self._clock.now())
 

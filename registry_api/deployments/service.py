@@ -19,6 +19,8 @@ from registry_api.deployments.values import Deployment, NewDeployment
 from registry_api.http.pagination import Listing, PageRequest, listing
 from registry_api.jobs.interface import JobKind, NewJob
 from registry_api.jobs.service import JobService
+from registry_api.models.repository import hold_version
+from registry_api.models.service import raise_no_model
 
 _READ_BYTES: Final = 1 << 20
 
@@ -46,13 +48,17 @@ class DeploymentService:
 
         Raises:
             NotFound: ``BUILD_001`` if there is no such build.
+            ModelError: ``MODEL_001`` if the version inside it was deleted.
             Conflict: ``STATE_001`` if the build has not succeeded, ``STATE_002`` if the name is in use.
             Overloaded: ``QUOTA_001`` if the tenant has too many jobs that have not ended.
         """
         build = await self._builds.get(new.tenant, new.build_id)
         bento = finished(build)
         deployment_id = new_id()
+        source = build.source
         async with self._db.write(new.tenant) as session:
+            if not await hold_version(session, new.tenant, source.model, source.version):
+                raise_no_model(new.tenant, f"{source.model}@{source.version}")
             deployments = DeploymentRepository(session, new.tenant)
             old = await deployments.get(new.name)
             if old is not None:
@@ -60,7 +66,7 @@ class DeploymentService:
                 await deployments.remove(old.id)
             spec = {"deployment": deployment_id, "replaces": None if old is None else old.id}
             job = await self._jobs.enqueue(session, NewJob(tenant=new.tenant, kind=JobKind.DEPLOY, spec=spec))
-            return await deployments.add(deployment_id, new, build.source, bento, job, now=self._clock.now())
+            return await deployments.add(deployment_id, new, source, bento, job, now=self._clock.now())
 
     async def get(self, tenant: str, name: str) -> Deployment:
         """One deployment.

@@ -26,6 +26,7 @@ class Action(StrEnum):
     ALIASES_MOVE = "aliases:move"  # set and remove aliases that are not protected
     GATES_MANAGE = "gates:manage"  # say what a version needs to enter a stage, and protect aliases
     VERSIONS_REVOKE = "versions:revoke"  # revoke versions and signing keys, rotate signing keys
+    VERSIONS_DELETE = "versions:delete"  # delete and restore versions and models
     JOBS_READ = "jobs:read"  # jobs, their logs and results
     JOBS_CREATE = "jobs:create"  # tune, convert and build; cancel
     DEPLOYMENTS_READ = "deployments:read"  # deployments and their logs
@@ -58,7 +59,7 @@ _ANYBODY: Final = frozenset({_A.SELF_READ, _A.TRUST_READ})
 _VIEW: Final = _ANYBODY | {_A.MODELS_READ, _A.JOBS_READ, _A.DEPLOYMENTS_READ}
 _DEVELOP: Final = _VIEW | {_A.MODELS_WRITE, _A.STAGES_MOVE, _A.ALIASES_MOVE, _A.JOBS_CREATE}
 _ADMINISTER: Final = _DEVELOP | {
-    *(_A.STAGES_PROMOTE, _A.GATES_MANAGE, _A.VERSIONS_REVOKE, _A.DEPLOYMENTS_MANAGE),
+    *(_A.STAGES_PROMOTE, _A.GATES_MANAGE, _A.VERSIONS_REVOKE, _A.VERSIONS_DELETE, _A.DEPLOYMENTS_MANAGE),
     *(_A.AUDIT_READ, _A.WEBHOOKS_MANAGE, _A.REQUESTS_READ),
 }
 

@@ -75,7 +75,7 @@ def status_of(code: ErrorCode) -> int:  # noqa: C901, PLR0911, PLR0912 - one fla
             return 408
         case E.MODEL_EXISTS | E.RESOURCE_EXISTS | E.STATE_CONFLICT | E.UPLOAD_INCOMPLETE | E.JOB_LEASE_LOST:
             return 409
-        case E.JOB_CANCELLED | E.GATES_UNMET:
+        case E.JOB_CANCELLED | E.GATES_UNMET | E.MODEL_DELETED | E.STILL_USED:
             return 409
         case E.IDEMPOTENCY_RUNNING | E.IDEMPOTENCY_UNANSWERED:
             return 409

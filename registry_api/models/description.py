@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from core.clock import Clock
+from core.clock import Clock, rfc3339
 from core.errors import Conflict, ErrorCode
 from registry_api.db.session import Database
 from registry_api.http.auth import Principal
@@ -38,7 +38,7 @@ class DescriptionService:
         """Makes a model without versions.
 
         Raises:
-            Conflict: ``MODEL_004`` if the name is taken.
+            Conflict: ``MODEL_004`` if the name is taken, ``MODEL_005`` if by a model that was deleted.
             InvalidRequest: ``VALID_002`` if a tag breaks a rule.
         """
         now = self._clock.now()
@@ -53,8 +53,9 @@ class DescriptionService:
             updated_at=now,
         )
         async with self._db.write(principal.tenant) as session:
-            if not await ModelRepository(session, principal.tenant).add(model):
-                raise Conflict(ErrorCode.MODEL_EXISTS, f"Model '{principal.tenant}/{name}' exists already.")
+            models = ModelRepository(session, principal.tenant)
+            if not await models.add(model):
+                raise await _taken(models, principal.tenant, name)
             await emit(
                 session,
                 tenant=principal.tenant,
@@ -138,6 +139,24 @@ class DescriptionService:
                 at=self._clock.now(),
             )
         return after
+
+
+async def _taken(models: ModelRepository, tenant: str, name: str) -> Conflict:
+    if await models.get(name) is not None:
+        return Conflict(ErrorCode.MODEL_EXISTS, f"Model '{tenant}/{name}' exists already.")
+    deleted = await models.get(name, deleted=True)
+    if deleted is None or deleted.deletion is None:
+        return Conflict(
+            ErrorCode.MODEL_DELETED,
+            f"Model '{tenant}/{name}' was deleted and is being purged. Its name is free in some minutes.",
+        )
+    until = rfc3339(deleted.deletion.purge_at)
+    return Conflict(
+        ErrorCode.MODEL_DELETED,
+        f"Model '{tenant}/{name}' was deleted by {deleted.deletion.by!r} and holds its name until it is purged after "
+        f"{until}. Restore it, or choose another name.",
+        details={"model": name, "purge_at": until},
+    )
 
 
 def _changes(before: Model | Version, wanted: Description) -> dict[str, Any]:

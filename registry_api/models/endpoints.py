@@ -18,7 +18,7 @@ from registry_api.http.problem import problems
 from registry_api.http.services import provided
 from registry_api.models.description import Description, DescriptionService
 from registry_api.models.schemas import DescriptionIn, ModelIn, ModelOut, VersionOut
-from registry_api.models.search.query import Filter, Format
+from registry_api.models.search.query import Deleted, Filter, Format
 from registry_api.models.service import ModelService
 from registry_api.models.values import Stage
 
@@ -45,7 +45,7 @@ def raw(media_type: str) -> dict[str, Any]:
     "/models",
     status_code=201,
     summary="Make a model",
-    responses=problems(E.MODEL_EXISTS),
+    responses=problems(E.MODEL_EXISTS, E.MODEL_DELETED),
 )
 async def create_model(caller: ModelWriter, body: ModelIn, descriptions: Descriptions) -> ModelOut:
     wanted = Description(text=body.description, tags=body.tags)
@@ -90,8 +90,10 @@ async def list_versions(
     models: Models,
     stage: Stage | None = None,
     format: Format | None = None,  # noqa: A002 - the API's word
+    deleted: Deleted = False,
 ) -> Page[VersionOut]:
-    return (await models.versions(caller.tenant, model, paging, stage=stage, format=format)).page(VersionOut.of)
+    found = await models.versions(caller.tenant, model, paging, stage=stage, format=format, deleted=deleted)
+    return found.page(VersionOut.of)
 
 
 @router.get("/models/{model}/versions/{version}", summary="Get a version", responses=problems(E.MODEL_NOT_FOUND))

@@ -9,7 +9,7 @@ from typing import Any
 from artifacts.manifest import FileEntry
 from core.tensors import TensorSpec, dtype_from_oip
 from registry_api.models.tables import ModelRow, VariantRow, VersionFileRow, VersionRow
-from registry_api.models.values import Deprecation, Model, Stage, Variant, Version
+from registry_api.models.values import Deletion, Deprecation, Model, Stage, Variant, Version
 
 
 def model_row(model: Model) -> ModelRow:
@@ -25,17 +25,19 @@ def model_row(model: Model) -> ModelRow:
     )
 
 
-def model_value(row: ModelRow, production: int | None) -> Model:
-    """The model of a row; ``production`` is the number of its version in PRODUCTION."""
+def model_value(row: ModelRow, *, latest: int | None, production: int | None) -> Model:
+    """The model of a row; ``latest`` and ``production`` are the numbers of its newest version and of that in PRODUCTION."""
     return Model(
         tenant=row.tenant,
         name=row.name,
         description=row.description,
         tags=tuple(row.tags),
-        latest_version=row.last_version or None,
+        latest_version=latest,
         production_version=production,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        last_number=row.last_version,
+        deletion=deletion_of(row),
     )
 
 
@@ -89,7 +91,15 @@ def version_value(row: VersionRow, model: str) -> Version:
         description=row.description,
         tags=tuple(row.tags),
         deprecation=_deprecation(row),
+        deletion=deletion_of(row),
     )
+
+
+def deletion_of(row: ModelRow | VersionRow) -> Deletion | None:
+    """The deletion that a row tells of; None: it is not deleted, or purged."""
+    if row.deleted_at is None or row.purge_at is None:
+        return None
+    return Deletion(at=row.deleted_at, by=row.deleted_by or "", reason=row.deletion_reason or "", purge_at=row.purge_at)
 
 
 def _deprecation(row: VersionRow) -> Deprecation | None:

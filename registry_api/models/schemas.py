@@ -11,7 +11,7 @@ from artifacts.manifest import FileEntry
 from core.tensors import TensorSpec
 from registry_api.http.fields import Incoming, Name, Outgoing, Tag, Text, Timestamp
 from registry_api.models.tags import MAX_TAGS
-from registry_api.models.values import Deprecation, Model, Stage, Variant, Version
+from registry_api.models.values import Deletion, Deprecation, Model, Stage, Variant, Version
 
 Tags: TypeAlias = Annotated[tuple[Tag, ...], Field(max_length=MAX_TAGS)]
 
@@ -39,6 +39,20 @@ class DescriptionIn(Incoming):
     model_config = ConfigDict(json_schema_extra={"examples": [{"tags": ["team:vision", "dataset:optdigits"]}]})
 
 
+class DeletionOut(Outgoing):
+    """Something that was deleted and can be restored until it is purged."""
+
+    at: Timestamp
+    by: str = Field(description="Name of the API key.")
+    reason: str
+    purge_at: Timestamp = Field(description="The first sweep after this removes it for good.")
+
+    @classmethod
+    def of(cls, deletion: Deletion) -> DeletionOut:
+        """Shows a deletion."""
+        return cls(at=deletion.at, by=deletion.by, reason=deletion.reason, purge_at=deletion.purge_at)
+
+
 class ModelOut(Outgoing):
     """A model."""
 
@@ -50,6 +64,7 @@ class ModelOut(Outgoing):
     production_version: int | None
     created_at: Timestamp
     updated_at: Timestamp
+    deletion: DeletionOut | None = Field(description="Null: it is not deleted.")
 
     @classmethod
     def of(cls, model: Model) -> ModelOut:
@@ -63,6 +78,7 @@ class ModelOut(Outgoing):
             production_version=model.production_version,
             created_at=model.created_at,
             updated_at=model.updated_at,
+            deletion=None if model.deletion is None else DeletionOut.of(model.deletion),
         )
 
 
@@ -153,6 +169,7 @@ class VersionOut(Outgoing):
     description: str
     tags: list[str]
     deprecation: DeprecationOut | None = Field(description="Null: it is not deprecated.")
+    deletion: DeletionOut | None = Field(description="Null: it is not deleted.")
 
     @classmethod
     def of(cls, version: Version) -> VersionOut:
@@ -176,4 +193,5 @@ class VersionOut(Outgoing):
             description=version.description,
             tags=list(version.tags),
             deprecation=None if version.deprecation is None else DeprecationOut.of(version.deprecation),
+            deletion=None if version.deletion is None else DeletionOut.of(version.deletion),
         )

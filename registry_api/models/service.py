@@ -62,8 +62,9 @@ class ModelService:
         *,
         stage: Stage | None = None,
         format: str | None = None,  # noqa: A002 - the API's word
+        deleted: bool = False,
     ) -> Listing[Version]:
-        """Versions of a model, newest first; None: of whatever stage or format.
+        """Versions of a model, newest first; None: of whatever stage or format. Deleted ones, or the others.
 
         Raises:
             ModelError: ``MODEL_001`` if the tenant has no such model.
@@ -71,7 +72,8 @@ class ModelService:
         async with self._db.read(tenant) as session:
             if await ModelRepository(session, tenant).get(name) is None:
                 raise_no_model(tenant, name)
-            return await VersionRepository(session, tenant).page(name, request, stage=stage, format=format)
+            versions = VersionRepository(session, tenant)
+            return await versions.page(name, request, stage=stage, format=format, deleted=deleted)
 
     async def version(self, tenant: str, name: str, version: int) -> Version:
         """One version.

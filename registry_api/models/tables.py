@@ -13,14 +13,24 @@ from registry_api.db.columns import Json, RowId
 from registry_api.db.engine import Base
 
 
+def _due(table: str) -> Index:
+    """Finds what is to be purged, without a line for what is not."""
+    deleted = text("purge_at IS NOT NULL")
+    return Index(f"ix_{table}_purge_at", "purge_at", sqlite_where=deleted, postgresql_where=deleted)
+
+
 class ModelRow(Base):
-    """One model; ``last_version`` is the newest version's number, 0 before the first."""
+    """One model; ``last_version`` is the highest number ever given to a version, 0 before the first.
+
+    A model that was purged keeps its row, so that a later model of that name goes on counting.
+    """
 
     __tablename__ = "models"
     __table_args__ = (
         UniqueConstraint("tenant", "name"),
         Index(None, "tenant", "created_at", "id"),
         Index(None, "tenant", "updated_at", "id"),
+        _due("models"),
     )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
@@ -31,6 +41,11 @@ class ModelRow(Base):
     last_version: Mapped[int] = mapped_column(BigInteger, default=0)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+    deleted_at: Mapped[datetime | None]
+    deleted_by: Mapped[str | None] = mapped_column(String(200))
+    deletion_reason: Mapped[str | None] = mapped_column(Text)
+    purge_at: Mapped[datetime | None]
+    purged_at: Mapped[datetime | None]
 
 
 class VersionRow(Base):
@@ -49,6 +64,7 @@ class VersionRow(Base):
         ),
         Index(None, "model_id", "stage", "version"),
         Index(None, "model_id", "format", "version"),
+        _due("versions"),
     )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
@@ -72,6 +88,10 @@ class VersionRow(Base):
     deprecated_at: Mapped[datetime | None]
     sunset_at: Mapped[datetime | None]
     deprecation_message: Mapped[str | None] = mapped_column(Text)
+    deleted_at: Mapped[datetime | None]
+    deleted_by: Mapped[str | None] = mapped_column(String(200))
+    deletion_reason: Mapped[str | None] = mapped_column(Text)
+    purge_at: Mapped[datetime | None]
 
     files: Mapped[list[VersionFileRow]] = relationship(order_by="VersionFileRow.position", lazy="raise")
     variants: Mapped[list[VariantRow]] = relationship(order_by="VariantRow.id", lazy="raise")

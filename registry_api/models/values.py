@@ -23,6 +23,16 @@ class Stage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Deletion:
+    """That something was deleted. It is hidden, and can be restored until it is purged."""
+
+    at: datetime
+    by: str  # name of the API key
+    reason: str
+    purge_at: datetime  # the first sweep after this removes it for good
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """A name inside a tenant, and where its versions stand."""
 
@@ -30,10 +40,12 @@ class Model:
     name: str
     description: str
     tags: tuple[str, ...]  # "key:value" or "key"
-    latest_version: int | None  # None: nothing registered yet
+    latest_version: int | None  # the newest that is there; None: there is none
     production_version: int | None  # None: nothing in production
     created_at: datetime
     updated_at: datetime
+    last_number: int = 0  # the highest that was ever given to a version, deleted and purged ones included
+    deletion: Deletion | None = None  # None: it is not deleted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +95,7 @@ class Version:
     description: str = ""
     tags: tuple[str, ...] = ()  # "key:value" or "key"
     deprecation: Deprecation | None = None  # None: it is not deprecated
+    deletion: Deletion | None = None  # None: it is not deleted
 
     def variant(self, name: str | None = None) -> Variant | None:
         """The variant of that name, or the source one; None if there is none of that name."""

@@ -45,8 +45,8 @@ async def lock_model(session: Session, tenant: str, model: str) -> bool:
 
     SQLite has one writer at a time and needs no lock.
     """
-    query = select(ModelRow.id).where(ModelRow.tenant == tenant, ModelRow.name == model).with_for_update()
-    return await session.scalar(query) is not None
+    query = select(ModelRow.id).where(ModelRow.tenant == tenant, ModelRow.name == model, ModelRow.deleted_at.is_(None))
+    return await session.scalar(query.with_for_update()) is not None
 
 
 async def find_version(session: Session, tenant: str, model: str, version: int) -> Locked | None:
@@ -54,7 +54,8 @@ async def find_version(session: Session, tenant: str, model: str, version: int) 
     query = (
         select(VersionRow.id, VersionRow.created_by_key)
         .join(ModelRow, ModelRow.id == VersionRow.model_id)
-        .where(ModelRow.tenant == tenant, ModelRow.name == model, VersionRow.version == version)
+        .where(ModelRow.tenant == tenant, ModelRow.name == model, ModelRow.deleted_at.is_(None))
+        .where(VersionRow.version == version, VersionRow.deleted_at.is_(None))
     )
     row = (await session.execute(query)).one_or_none()
     if row is None:

@@ -169,7 +169,12 @@ class PromotionService:
                 f"Model '{tenant}/{model}' has no earlier version in PRODUCTION to go back to.",
             )
         target = await versions.get(model, number)
-        assert target is not None  # versions are never removed
+        if target is None:
+            raise Conflict(
+                ErrorCode.STATE_CONFLICT,
+                f"Version {number} was in PRODUCTION before, but is deleted. Restore it first, or promote another one.",
+                details={"version": number},
+            )
         if target.stage is not Stage.STAGING:
             raise Conflict(
                 ErrorCode.STATE_CONFLICT,

@@ -101,6 +101,12 @@ class WebhookSettings(Section):
     kept_days: PositiveInt = 30  # deliveries that ended, with their attempts, and events
 
 
+class DeletionSettings(Section):
+    """How long what was deleted can be restored; see docs/how-to/delete-and-restore.md."""
+
+    retention_days: Annotated[float, Field(ge=0, le=36_500)] = 30.0  # of later deletions; 0: until the next sweep
+
+
 class RequestLogSettings(Section):
     """How long the log of inference requests and the usage by the hour are kept."""
 
@@ -162,6 +168,7 @@ class Settings(CoreSettings):
     redis: RedisSettings = RedisSettings()
     jobs: JobSettings = JobSettings()
     webhooks: WebhookSettings = WebhookSettings()
+    deletion: DeletionSettings = DeletionSettings()
     request_log: RequestLogSettings = RequestLogSettings()
     keys: KeySettings = KeySettings()
     log: LogSettings = LogSettings()

@@ -14,6 +14,7 @@ from artifacts.keys.interface import KeyProvider
 from core.errors import ErrorCode as E
 from registry_api.http.access import Action
 from registry_api.http.auth import Caller, Principal, allowed
+from registry_api.http.etags import IfMatch, tagged
 from registry_api.http.fields import IdPath, Name, NamePath
 from registry_api.http.pagination import Page, Paging
 from registry_api.http.problem import problems
@@ -81,10 +82,13 @@ async def get_tenant(_caller: PlatformAdmin, tenant: NamePath, tenants: Tenants)
     tags=["tenants"],
     summary="Set how much a tenant may ask of the inference services",
     description="Replaces all limits. Inference services follow within seconds.",
-    responses=problems(E.TENANT_NOT_FOUND),
+    response_model=TenantOut,
+    responses=problems(E.TENANT_NOT_FOUND, E.PRECONDITION_FAILED),
 )
-async def set_limits(caller: PlatformAdmin, tenant: NamePath, body: LimitsIn, tenants: Tenants) -> TenantOut:
-    return TenantOut.of(await tenants.set_limits(caller, tenant, body.value()))
+async def set_limits(
+    caller: PlatformAdmin, tenant: NamePath, body: LimitsIn, match: IfMatch, tenants: Tenants
+) -> Response:
+    return tagged(TenantOut.of(await tenants.set_limits(caller, tenant, body.value(), match)))
 
 
 @router.put(
@@ -92,10 +96,13 @@ async def set_limits(caller: PlatformAdmin, tenant: NamePath, body: LimitsIn, te
     tags=["tenants"],
     summary="Set what is switched on and off for a tenant",
     description="Replaces all features. Inference services follow within seconds.",
-    responses=problems(E.TENANT_NOT_FOUND),
+    response_model=TenantOut,
+    responses=problems(E.TENANT_NOT_FOUND, E.PRECONDITION_FAILED),
 )
-async def set_features(caller: PlatformAdmin, tenant: NamePath, body: FeaturesIn, tenants: Tenants) -> TenantOut:
-    return TenantOut.of(await tenants.set_features(caller, tenant, body.features))
+async def set_features(
+    caller: PlatformAdmin, tenant: NamePath, body: FeaturesIn, match: IfMatch, tenants: Tenants
+) -> Response:
+    return tagged(TenantOut.of(await tenants.set_features(caller, tenant, body.features, match)))
 
 
 @router.post(

@@ -46,9 +46,9 @@ class TenantRepository:
             return False
         return True
 
-    async def get(self, name: str) -> Tenant | None:
-        """The tenant of that name."""
-        row = await self._session.get(TenantRow, name)
+    async def get(self, name: str, *, lock: bool = False) -> Tenant | None:
+        """The tenant of that name; ``lock`` keeps others from changing it until the transaction ends."""
+        row = await self._session.get(TenantRow, name, with_for_update=lock or None)
         return None if row is None else _tenant(row)
 
     async def set_limits(self, name: str, limits: Limits) -> Tenant | None:

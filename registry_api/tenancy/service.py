@@ -12,10 +12,12 @@ from artifacts.keys.interface import KeyProvider
 from core.clock import Clock
 from core.errors import Conflict, ErrorCode, NotFound
 from core.telemetry.logs import get_logger
-from registry_api.db.session import EVERY_TENANT, Database
+from registry_api.db.session import EVERY_TENANT, Database, Session
 from registry_api.http.auth import Principal
+from registry_api.http.etags import NO_PRECONDITION, Precondition
 from registry_api.http.pagination import Listing, PageRequest
 from registry_api.tenancy.repository import TenantRepository
+from registry_api.tenancy.schemas import TenantOut
 from registry_api.tenancy.values import Limits, Tenant
 
 _log = get_logger(__name__)
@@ -55,26 +57,34 @@ class TenantService:
             no_tenant(name)
         return tenant
 
-    async def set_limits(self, principal: Principal, name: str, limits: Limits) -> Tenant:
+    async def set_limits(
+        self, principal: Principal, name: str, limits: Limits, match: Precondition = NO_PRECONDITION
+    ) -> Tenant:
         """Replaces how much a tenant may ask of the inference services; they learn of it within seconds.
 
         Raises:
             NotFound: ``TENANT_001`` if there is none of that name.
+            Conflict: ``STATE_003`` if the tenant is not as ``match`` says.
         """
         async with self._db.write(name) as session:
+            await _check(session, name, match)
             tenant = await TenantRepository(session).set_limits(name, limits)
         if tenant is None:
             no_tenant(name)
         _log.info("tenant_limits_set", tenant=name, set_by=principal.key_id, **asdict(limits))
         return tenant
 
-    async def set_features(self, principal: Principal, name: str, features: Mapping[str, bool]) -> Tenant:
+    async def set_features(
+        self, principal: Principal, name: str, features: Mapping[str, bool], match: Precondition = NO_PRECONDITION
+    ) -> Tenant:
         """Replaces what is switched on and off for a tenant; the inference services learn of it within seconds.
 
         Raises:
             NotFound: ``TENANT_001`` if there is none of that name.
+            Conflict: ``STATE_003`` if the tenant is not as ``match`` says.
         """
         async with self._db.write(name) as session:
+            await _check(session, name, match)
             tenant = await TenantRepository(session).set_features(name, features)
         if tenant is None:
             no_tenant(name)
@@ -85,6 +95,14 @@ class TenantService:
         """Tenants by name."""
         async with self._db.read(EVERY_TENANT) as session:
             return await TenantRepository(session).page(request)
+
+
+async def _check(session: Session, name: str, match: Precondition) -> None:
+    """Checks a tenant against what its changer thinks of it; it stays so until the transaction ends."""
+    found = await TenantRepository(session).get(name, lock=True)
+    if found is None:
+        no_tenant(name)
+    match.check(TenantOut.of(found))
 
 
 def no_tenant(name: str) -> NoReturn:

@@ -12,7 +12,8 @@ from registry_api.db.session import Database
 from registry_api.http.pagination import Listing, PageRequest, listing
 from registry_api.jobs.interface import JobKind, NewJob
 from registry_api.jobs.service import JobService
-from registry_api.models.service import ModelService
+from registry_api.models.repository import hold_version
+from registry_api.models.service import ModelService, raise_no_model
 from registry_api.models.source import source_of
 from registry_api.tunings.repository import TuningRepository, new_id
 from registry_api.tunings.values import TuningRecord
@@ -43,6 +44,8 @@ class TuningService:
         source = source_of(await self._models.resolve(tenant, model, version), variant)
         tuning_id = new_id()
         async with self._db.write(tenant) as session:
+            if not await hold_version(session, tenant, source.model, source.version):
+                raise_no_model(tenant, f"{source.model}@{source.version}")
             new = NewJob(tenant=tenant, kind=JobKind.TUNE, spec={"tuning": tuning_id})
             job = await self._jobs.enqueue(session, new)
             return await TuningRepository(session, tenant).add(tuning_id, source, job, now=self._clock.now())

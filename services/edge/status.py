@@ -33,7 +33,7 @@ def http_status(code: E) -> int:  # noqa: C901, PLR0911, PLR0912 -- one flat tab
             return 406
         case E.MODEL_EXISTS | E.STATE_CONFLICT | E.RESOURCE_EXISTS | E.UPLOAD_INCOMPLETE | E.JOB_CANCELLED:
             return 409
-        case E.GATES_UNMET:
+        case E.GATES_UNMET | E.MODEL_DELETED | E.STILL_USED:
             return 409
         case E.IDEMPOTENCY_RUNNING | E.IDEMPOTENCY_UNANSWERED:
             return 409

@@ -42,11 +42,11 @@ def grpc_status(code: E) -> StatusCode:  # noqa: C901, PLR0911, PLR0912 -- one f
             return StatusCode.NOT_FOUND
         case E.ROUTE_NOT_FOUND | E.METHOD_NOT_ALLOWED:
             return StatusCode.UNIMPLEMENTED
-        case E.MODEL_EXISTS | E.RESOURCE_EXISTS:
+        case E.MODEL_EXISTS | E.RESOURCE_EXISTS | E.MODEL_DELETED:
             return StatusCode.ALREADY_EXISTS
         case E.JOB_CANCELLED | E.JOB_LEASE_LOST | E.IDEMPOTENCY_RUNNING:
             return StatusCode.ABORTED
-        case E.STATE_CONFLICT | E.UPLOAD_INCOMPLETE | E.MODEL_INVALID | E.GATES_UNMET:
+        case E.STATE_CONFLICT | E.UPLOAD_INCOMPLETE | E.MODEL_INVALID | E.GATES_UNMET | E.STILL_USED:
             return StatusCode.FAILED_PRECONDITION
         case E.SIGNATURE_MISSING | E.SIGNATURE_INVALID | E.SIGNER_UNTRUSTED | E.DIGEST_MISMATCH | E.FILE_UNEXPECTED:
             return StatusCode.FAILED_PRECONDITION

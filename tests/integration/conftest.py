@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
 from uuid import uuid4
 
 import pytest
@@ -21,6 +22,8 @@ from deploy.local.components.rgw import ObjectStore
 from deploy.local.components.rgw import rgw as running_rgw
 from registry_api.db import migrations
 from registry_api.settings.storage import DatabaseSettings
+
+CopyPostgres: TypeAlias = Callable[[str], PostgresDatabase]  # from the name of a template that nobody is connected to
 
 
 @pytest.fixture(scope="session")
@@ -82,12 +85,24 @@ def postgres_template(session_postgres: PostgreSQL) -> str:
 
 
 @pytest.fixture
-def postgres_database(postgres: PostgreSQL, postgres_template: str) -> Iterator[PostgresDatabase]:
-    """A database of one test: the present schema, no rows."""
-    name = f"test_{uuid4().hex}"
-    yield postgres.create(name, template=postgres_template)
+def copy_postgres(postgres: PostgreSQL) -> Iterator[CopyPostgres]:
+    """Copies a database for one test."""
+    names: list[str] = []
+
+    def copy(template: str) -> PostgresDatabase:
+        names.append(f"test_{uuid4().hex}")
+        return postgres.create(names[-1], template=template)
+
+    yield copy
     postgres.start()
-    postgres.drop(name)
+    for name in names:
+        postgres.drop(name)
+
+
+@pytest.fixture
+def postgres_database(copy_postgres: CopyPostgres, postgres_template: str) -> PostgresDatabase:
+    """A database of one test: the present schema, no rows."""
+    return copy_postgres(postgres_template)
 
 
 @pytest.fixture

@@ -64,10 +64,12 @@ class CardRepository:
 
     async def _model_id(self, model: str, *, lock: bool = False) -> int | None:
         query = select(ModelRow.id).where(ModelRow.tenant == self._tenant, ModelRow.name == model)
+        query = query.where(ModelRow.deleted_at.is_(None))
         return await self._session.scalar(query.with_for_update() if lock else query)
 
     async def _has(self, model_id: int, version: int) -> bool:
-        query = select(exists().where(VersionRow.model_id == model_id, VersionRow.version == version))
+        there = (VersionRow.version == version, VersionRow.deleted_at.is_(None))
+        query = select(exists().where(VersionRow.model_id == model_id, *there))
         return bool(await self._session.scalar(query))
 
 

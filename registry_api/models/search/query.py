@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Annotated, TypeAlias
 
 from fastapi import Depends, Query
+from pydantic import BeforeValidator, Field
 
 from registry_api.http.fields import Moment, Tag
 from registry_api.models.search.terms import asked
@@ -13,6 +14,15 @@ from registry_api.models.search.values import ModelFilter, ModelOrder
 from registry_api.models.values import Stage
 
 Format: TypeAlias = Annotated[str, Query(pattern=r"^[a-z0-9_-]+$", max_length=32, examples=["onnx"])]
+
+Deleted: TypeAlias = Annotated[
+    bool,
+    BeforeValidator(
+        lambda value: {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+    ),
+    Field(strict=True),
+    Query(description="Those that were deleted and can be restored, in place of the others."),
+]
 
 
 def model_filter(
@@ -34,6 +44,7 @@ def model_filter(
     format: Annotated[Format | None, Query(description="Of some version.")] = None,  # noqa: A002 - the API's word
     created_after: Moment | None = None,
     created_before: Moment | None = None,
+    deleted: Deleted = False,
     order: Annotated[ModelOrder, Query(description="With a minus the largest comes first.")] = ModelOrder.NAME,
 ) -> ModelFilter:
     """The dependency behind :data:`Filter`."""
@@ -44,6 +55,7 @@ def model_filter(
         format=format,
         created_after=created_after,
         created_before=created_before,
+        deleted=deleted,
         order=order,
     )
 

@@ -27,7 +27,7 @@ async def index_model(session: Session, tenant: str, model_id: int) -> None:
     model = (await session.execute(row.execution_options(populate_existing=True))).scalar_one()
     newest = await session.execute(
         select(VersionRow.description, VersionRow.tags, VersionRow.labels)
-        .where(VersionRow.tenant == tenant, VersionRow.model_id == model_id)
+        .where(VersionRow.tenant == tenant, VersionRow.model_id == model_id, VersionRow.deleted_at.is_(None))
         .order_by(VersionRow.version.desc())
         .limit(1)
     )
@@ -54,10 +54,11 @@ def restricted(query: Select[*tuple[Any, ...]], tenant: str, wanted: ModelFilter
         query = query.where(_has_term(tenant, TermKind.WORD, word, prefix=True))
     for tag in wanted.tags:
         query = query.where(_has_term(tenant, TermKind.TAG, tag_term(tag), prefix=":" not in tag))
+    version = (VersionRow.model_id == ModelRow.id, VersionRow.deleted_at.is_(None))
     if wanted.stage is not None:
-        query = query.where(exists().where(VersionRow.model_id == ModelRow.id, VersionRow.stage == wanted.stage))
+        query = query.where(exists().where(*version, VersionRow.stage == wanted.stage))
     if wanted.format is not None:
-        query = query.where(exists().where(VersionRow.model_id == ModelRow.id, VersionRow.format == wanted.format))
+        query = query.where(exists().where(*version, VersionRow.format == wanted.format))
     if wanted.created_after is not None:
         query = query.where(ModelRow.created_at > wanted.created_after)
     if wanted.created_before is not None:

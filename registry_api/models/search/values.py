@@ -41,6 +41,7 @@ class ModelFilter:
     format: str | None = None  # of some version
     created_after: datetime | None = None  # not at that moment itself
     created_before: datetime | None = None
+    deleted: bool = False  # those that can be restored, in place of the others
     order: ModelOrder = ModelOrder.NAME
 
 

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Copies of an upload's files in a private folder, for a child process that cannot reach the store."""
+"""An upload's files in a private folder, for a child process that cannot reach the store.
+
+A blob that lies plain on the same disk is not copied: the folder holds another name of its file, which is read-only. What is
+read is in either case what was hashed.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,14 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 from typing import Final
 
 from artifacts.digest import StreamingDigest
 from artifacts.manifest import FileEntry
 from artifacts.stores.interface import BlobStore
+from artifacts.stores.threads import finished
 from core.errors import ErrorCode, StoreError, Unavailable
 
 _PREFIX: Final = "inspect-"
@@ -72,16 +78,25 @@ def _make_folder(scratch: Path) -> Path:
 async def _copy(store: BlobStore, tenant: str, entry: FileEntry, path: Path) -> None:
     seen = StreamingDigest()
     path.parent.mkdir(parents=True, exist_ok=True)
-    with await asyncio.to_thread(path.open, "xb") as file:
+    if await store.lend(tenant, entry.digest, path):
+        return
+    with await asyncio.to_thread(path.open, "xb", buffering=0) as file:
         async for chunk in store.stream(tenant, entry.digest):
-            seen.update(chunk)
-            if seen.size > entry.size:
+            if seen.size + len(chunk) > entry.size:
+                seen.update(chunk)
                 break
-            await asyncio.to_thread(file.write, chunk)
+            await finished(_take, chunk, seen, file)
     if seen.size > entry.size or seen.value != entry.digest:
         raise StoreError(
             ErrorCode.BLOB_CORRUPT, f"The stored file {entry.path!r} is damaged. Send it again under a new upload."
         )
+
+
+def _take(chunk: bytes, seen: StreamingDigest, file: FileIO) -> None:
+    seen.update(chunk)
+    rest = memoryview(chunk)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 def _no_room(error: OSError) -> Unavailable:

@@ -2,7 +2,8 @@
 """Files that are sent in parts: which parts are there, and the whole made of them.
 
 What has arrived is what the store holds, so a killed registry has forgotten nothing, and any registry process on the same
-store can take any part. The whole is read, hashed and stored like a file that was sent at once; only then it is visible.
+store can take any part. The whole is hashed, and only then visible: where the parts lie in one file already it becomes the
+blob, otherwise it is read and stored like a file that was sent at once.
 Parts that turn out to be something else than what was declared are dropped, so that the next push begins anew.
 """
 
@@ -52,9 +53,10 @@ class PartJoiner:
         missing = [number for number, span in enumerate(spans) if span not in there]
         if missing:
             raise _incomplete(entry, missing, count)
-        whole = self.parts.stream(tenant, entry.digest, spans)
         try:
-            await self._store.put(tenant, whole, digest=entry.digest, size=entry.size)
+            if not await self.parts.join(tenant, entry.digest, spans, size=entry.size):
+                whole = self.parts.stream(tenant, entry.digest, spans)
+                await self._store.put(tenant, whole, digest=entry.digest, size=entry.size)
         except NotFound:  # somebody else joined the same file, and dropped the parts
             if await self._store.size(tenant, entry.digest) != entry.size:
                 raise _incomplete(entry, list(range(count)), count) from None

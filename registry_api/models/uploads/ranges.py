@@ -12,7 +12,7 @@ import re
 from typing import Final, NoReturn
 
 from artifacts.manifest import FileEntry
-from artifacts.stores.parts import Span
+from artifacts.stores.spans import Span
 from core.errors import ErrorCode, InvalidRequest
 
 JOIN: Final = Span(start=0, end=0)

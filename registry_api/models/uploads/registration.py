@@ -121,7 +121,7 @@ class Registrar:
             model = await ModelRepository(session, upload.tenant).get(upload.model)
         if model is None:
             raise_no_model(upload.tenant, upload.model)
-        number = (model.latest_version or 0) + 1
+        number = model.last_number + 1
         draft = await asyncio.to_thread(drafted, upload, number, inspection, signer, self._clock.now())
         await self._keep(upload.tenant, draft)
         return draft
@@ -154,7 +154,8 @@ class Registrar:
             raise_not_open(upload)
         async with self._db.read(upload.tenant) as session:
             version = await VersionRepository(session, upload.tenant).get(upload.model, upload.version)
-        assert version is not None  # written in the transaction that completed the upload
+        if version is None:  # it was deleted meanwhile
+            raise_no_model(upload.tenant, f"{upload.model}@{upload.version}")
         return version
 
 

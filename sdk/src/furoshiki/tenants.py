@@ -36,6 +36,8 @@ class Tenant:
     created_at: datetime | None = None
     limits: TenantLimits = NO_LIMITS
     features: dict[str, bool] = field(default_factory=dict)  # a name that is missing: as each service decides
+    # Of tenants that were asked for by name: to change one only if nobody else did meanwhile.
+    etag: str | None = field(default=None, compare=False)
 
 
 class Tenants(Resource[D]):
@@ -54,28 +56,30 @@ class Tenants(Resource[D]):
     @operation
     def get(self, name: str) -> Steps[Tenant]:
         """One tenant by name."""
-        return (yield from self._api.fetch(get_request(path("tenants", name)), Tenant))
+        return (yield from self._api.tagged(get_request(path("tenants", name)), Tenant))
 
     @operation
-    def set_limits(self, name: str, limits: TenantLimits) -> Steps[Tenant]:
+    def set_limits(self, name: str, limits: TenantLimits, *, etag: str | None = None) -> Steps[Tenant]:
         """Replaces a tenant's limits; inference services follow within seconds.
 
         Raises:
             NotFound: ``TENANT_001`` if there is no such tenant.
+            Conflict: ``STATE_003`` if ``etag`` is given and somebody else changed the tenant meanwhile.
         """
-        request = json_request("PUT", path("tenants", name, "limits"), asdict(limits), repeatable=True)
-        return (yield from self._api.fetch(request, Tenant))
+        request = json_request("PUT", path("tenants", name, "limits"), asdict(limits), repeatable=True, etag=etag)
+        return (yield from self._api.tagged(request, Tenant))
 
     @operation
-    def set_features(self, name: str, features: Mapping[str, bool]) -> Steps[Tenant]:
+    def set_features(self, name: str, features: Mapping[str, bool], *, etag: str | None = None) -> Steps[Tenant]:
         """Replaces what is switched on and off for a tenant; inference services follow within seconds.
 
         Raises:
             NotFound: ``TENANT_001`` if there is no such tenant.
+            Conflict: ``STATE_003`` if ``etag`` is given and somebody else changed the tenant meanwhile.
         """
         fields = {"features": dict(features)}
-        request = json_request("PUT", path("tenants", name, "features"), fields, repeatable=True)
-        return (yield from self._api.fetch(request, Tenant))
+        request = json_request("PUT", path("tenants", name, "features"), fields, repeatable=True, etag=etag)
+        return (yield from self._api.tagged(request, Tenant))
 
     @listing
     def list(self) -> Items[Tenant]:

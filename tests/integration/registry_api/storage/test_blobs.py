@@ -284,8 +284,8 @@ async def test_no_live_upload_loses_a_blob_however_others_come_and_go(tmp_path: 
     contents = [b"content %d" % at for at in range(8)]
     done = asyncio.Event()
 
-    async def pusher() -> None:
-        for _ in range(12):
+    async def pusher(n: int) -> None:
+        for turn in range(12):
             mine = chance.sample(contents, 2)
             wanted = NewUpload(model="digits", format="onnx", files=files(*mine), metadata={})
             progress = await registry.uploads.create(CALLER, wanted)
@@ -294,7 +294,7 @@ async def test_no_live_upload_loses_a_blob_however_others_come_and_go(tmp_path: 
                     await registry.uploads.receive("default", progress.upload.id, entry.path, chunks(data), None)
                 await asyncio.sleep(0)
             assert await registry.keeps(*mine) == [True, True]
-            if chance.random() < 0.03:
+            if (n, turn) in ((0, 5), (1, 8)):  # two to four of the eight contents are in a version at the end
                 await registry.registrar.complete(CALLER, progress.upload.id)
             else:
                 await registry.give_up(progress.upload)
@@ -307,8 +307,8 @@ async def test_no_live_upload_loses_a_blob_however_others_come_and_go(tmp_path: 
     sweeps = [asyncio.create_task(sweeper()) for _ in range(2)]
     try:
         async with asyncio.TaskGroup() as pushers:
-            for _ in range(6):
-                pushers.create_task(pusher())
+            for n in range(6):
+                pushers.create_task(pusher(n))
     finally:
         done.set()
         await asyncio.gather(*sweeps)

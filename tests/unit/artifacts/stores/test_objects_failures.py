@@ -17,8 +17,9 @@ from artifacts.encryption.keys import FileKeys
 from artifacts.encryption.sealing import Sealing
 from artifacts.stores.bucket import Bucket
 from artifacts.stores.objects import ObjectBlobStore
-from artifacts.stores.parts import PartStore, Span
+from artifacts.stores.parts import PartStore
 from artifacts.stores.sealed import SealedBlobStore
+from artifacts.stores.spans import Span
 from artifacts.testing import chunks_of, refused
 from core.clock import SystemClock
 from core.errors import ErrorCode

@@ -18,8 +18,9 @@ from artifacts.encryption.sealing import Sealing
 from artifacts.stores.bucket import Bucket
 from artifacts.stores.mixed import MixedBlobStore
 from artifacts.stores.objects import ObjectBlobStore
-from artifacts.stores.parts import PartStore, Span
+from artifacts.stores.parts import PartStore
 from artifacts.stores.sealed import SealedBlobStore
+from artifacts.stores.spans import Span
 from artifacts.stores.testing import broken, chunks_of, gathered, refused
 from core.clock import SystemClock
 from core.errors import ErrorCode, NotFound

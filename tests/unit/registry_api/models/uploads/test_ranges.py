@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from artifacts.manifest import FileEntry
-from artifacts.stores.parts import Span
+from artifacts.stores.spans import Span
 from artifacts.testing import refused
 from core.errors import ErrorCode
 from registry_api.models.uploads.ranges import JOIN, part_count, part_span, span_of
