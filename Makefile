@@ -18,6 +18,9 @@ PLATFORM ?=
 PEERS := triton mlserver litserve ray
 # Debian packages of the real components that `make test` and `make demo PLATFORM=1` start: database, object store, Redis, Node.
 COMPONENTS := postgresql ceph-mon ceph-osd ceph-common radosgw redis-server $(if $(shell command -v npm),,nodejs npm)
+# Tests that measure time or start a service with many processes: they have the machine to themselves, the others share it.
+ALONE := tests/e2e tests/integration/loadtests tests/integration/runners
+SPREAD := --numprocesses 2 --dist worksteal
 # Of `make bench`: works to run (patterns; empty: all), peers to leave out, further arguments (`--quick`, `--rounds 5`).
 WORK ?=
 WITHOUT ?=
@@ -68,10 +71,11 @@ up: $(VENV)/demo ## Run registry, worker and inference in the foreground; state 
 
 test: $(VENV)/dev $(VENV)/full .venv-clients/ready ## Run the whole suite (installs Debian packages it needs when root or through sudo)
 	@deploy/local/apt.sh wrk nghttp2-client $(COMPONENTS)
-	@$(BIN)/python -m pytest tests
+	@$(BIN)/python -m pytest tests $(SPREAD) $(addprefix --ignore=,$(ALONE))
+	@$(BIN)/python -m pytest $(ALONE)
 
 check: $(VENV)/dev lint types arch ## Lint, types, layers and unit tests
-	@$(BIN)/python -m pytest tests/unit tests/contract tests/property
+	@$(BIN)/python -m pytest tests/unit tests/contract tests/property $(SPREAD)
 
 lint: $(VENV)/dev ## Format and lint, and the generated documentation is current
 	@$(BIN)/python docs/generate_reference.py --check

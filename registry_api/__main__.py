@@ -39,8 +39,10 @@ def main() -> None:
 @main.command(help="Serve the REST API.")
 def serve() -> None:
     """Serves until a signal comes."""
+    from artifacts.stores.memory import use_one_arena
     from registry_api.server import serve as run
 
+    use_one_arena()
     settings = _start("registry")
     _run(run(settings))
 

@@ -17,6 +17,7 @@ from registry_api.audit.service import AuditService
 from registry_api.bootstrap.coordination import coordinated
 from registry_api.bootstrap.platform import open_platform, open_services
 from registry_api.housekeeping import keep_sweeping
+from registry_api.http.connections import BoundedConnection
 from registry_api.models.resolving import ResolveCache
 from registry_api.models.uploads.interface import TenantBlobs
 from registry_api.settings.registry import Settings
@@ -75,6 +76,8 @@ def _configuration(app: FastAPI, settings: Settings) -> uvicorn.Config:
         app,
         host=http.host,
         port=http.port,
+        http=BoundedConnection,
+        ws="none",
         log_config=None,  # uvicorn's loggers go through ours
         access_log=False,  # registry_api.http.context writes one
         server_header=False,

@@ -4,6 +4,9 @@
 A test that kills, cuts or fills something carries ``@pytest.mark.fault("what is broken")``. Counts it wants in the table it
 records with ``record_property("moments", 20)``: a number and what it counts. At the end of a run that had such tests the
 table is printed; a fault is withstood if every test of it passed.
+
+Two settings hold for every test: no example of Hypothesis has a deadline, because a busy machine would break it, and a logged
+exception is printed without the local variables of its frames, which cost seconds to format.
 """
 
 from __future__ import annotations
@@ -12,7 +15,22 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import hypothesis
 import pytest
+import structlog
+
+hypothesis.settings.register_profile(
+    "furoshiki", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("furoshiki")
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S", utc=False),
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 _FAULT = "fault"
 _OUTCOMES = ("passed", "failed", "error", "skipped")

@@ -14,6 +14,7 @@ chunk is marked and counted.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import os
 import struct
@@ -57,12 +58,12 @@ class ObjectCipher:
         self._head_key = _derive(data_key, _HEAD_INFO)
         self._chunks = head.chunks
 
-    def seal(self, index: int, plaintext: bytes | bytearray | memoryview) -> bytes:
+    def seal(self, index: int, plaintext: bytes) -> bytes:
         """Encrypts one chunk; each index once in the life of the data key."""
         nonce, bound = self._place(index)
-        return self._gcm.encrypt(nonce, bytes(plaintext), bound)
+        return self._gcm.encrypt(nonce, plaintext, bound)
 
-    def open(self, index: int, sealed: bytes | memoryview) -> bytes:
+    def open(self, index: int, sealed: bytes) -> bytes:
         """Decrypts one chunk.
 
         Raises:
@@ -70,7 +71,7 @@ class ObjectCipher:
         """
         nonce, bound = self._place(index)
         try:
-            return self._gcm.decrypt(nonce, bytes(sealed), bound)
+            return self._gcm.decrypt(nonce, sealed, bound)
         except InvalidTag:
             raise damaged(f"chunk {index} does not decrypt") from None
 
@@ -108,10 +109,11 @@ async def sealed_chunks(cipher: ObjectCipher, head: Head, plaintext: AsyncIterat
     async for piece in plaintext:
         held += piece
         while len(held) > head.chunk_bytes:  # the last chunk waits for the end, even if it is full
-            yield cipher.seal(index, memoryview(held)[: head.chunk_bytes])
+            chunk = bytes(memoryview(held)[: head.chunk_bytes])
             del held[: head.chunk_bytes]
+            yield await asyncio.to_thread(cipher.seal, index, chunk)
             index += 1
-    yield cipher.seal(index, held)
+    yield await asyncio.to_thread(cipher.seal, index, bytes(held))
 
 
 async def opened_chunks(
@@ -126,12 +128,13 @@ async def opened_chunks(
     async for piece in sealed:
         held += piece
         while len(held) > full:
-            yield cipher.open(index, memoryview(held)[:full])
+            chunk = bytes(memoryview(held)[:full])
             del held[:full]
+            yield await asyncio.to_thread(cipher.open, index, chunk)
             index += 1
     if index != head.chunks - 1:
         raise damaged(f"it has {index + 1} chunks; expected {head.chunks}")
-    yield cipher.open(index, bytes(held))
+    yield await asyncio.to_thread(cipher.open, index, bytes(held))
 
 
 def _derive(data_key: bytes, info: bytes) -> bytes:

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from artifacts.digest import Digest, StreamingDigest
+from artifacts.stores.threads import finished
 from core.errors import ErrorCode, InvalidRequest, SignatureError
+
+_LARGE: Final = 256 * 1024  # bytes, from which hashing is worth a thread
 
 
 class CheckedChunks:
@@ -63,7 +67,10 @@ class CheckedChunks:
         if self._left < 0:
             raise _wrong_length(f"more than {self._size}", self._size)
         if self._digest is not None:
-            self._seen.update(chunk)
+            if len(chunk) >= _LARGE:
+                await finished(self._seen.update, chunk)
+            else:
+                self._seen.update(chunk)
         return chunk
 
     def _check_complete(self) -> None:

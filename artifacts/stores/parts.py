@@ -186,7 +186,7 @@ async def _opened(
         held += piece
         if length < 0 and len(held) >= _LENGTH_BYTES:
             length = int.from_bytes(held[:_LENGTH_BYTES], "big")
-        if 0 <= length <= len(held) - _LENGTH_BYTES:
+        if length > MAX_HEAD_BYTES or 0 <= length <= len(held) - _LENGTH_BYTES:
             break
     if not 0 <= length <= min(MAX_HEAD_BYTES, len(held) - _LENGTH_BYTES):
         raise corrupt(digest, "a part of it has no head")

@@ -28,6 +28,7 @@ from artifacts.stores.bucket import Bucket, Small
 from artifacts.stores.failures import corrupt
 from artifacts.stores.interface import StoredBlob
 from artifacts.stores.reading import check_limit, check_start, gather
+from artifacts.stores.threads import ahead
 from core.clock import Clock, SystemClock
 from core.errors import FuroshikiError, NotFound, StoreError
 from core.refs import parse_name
@@ -64,10 +65,10 @@ class SealedBlobStore:
         if before is not None and await self._whole(place, before, size):
             return
         opened = await self._sealing.begin(tenant, digest, size)
-        arriving = CheckedChunks(chunks, digest=digest, size=size)
+        arriving = CheckedChunks(ahead(chunks), digest=digest, size=size)
         with arriving.own_failure():
-            sealed = sealed_chunks(opened.cipher, opened.head, arriving)
-            await self._bucket.publish(place.data(opened.head), sealed, name=digest)
+            sealed = sealed_chunks(opened.cipher, opened.head, ahead(arriving))
+            await self._bucket.publish(place.data(opened.head), ahead(sealed), name=digest)
         if not await self._appoint(place, opened, before):
             await self._bucket.delete(place.data(opened.head), name=digest)
 

@@ -8,12 +8,14 @@ output goes to ``<home>/logs``.
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +23,7 @@ import httpx
 import psutil
 
 ROOT: Final = Path(__file__).resolve().parents[2]
+_PORTS: Final = range(20_000, 32_000)  # below those that Linux gives to outgoing connections
 _START_S: Final = 60.0
 _STOP_S: Final = 20.0
 
@@ -30,11 +33,12 @@ class NotStarted(Exception):
 
 
 def free_port() -> int:
-    """A loopback port nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A loopback port nobody listens on at the moment, and that no outgoing connection takes while its server is down."""
+    while True:
+        port = random.SystemRandom().choice(_PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class LocalStack:

@@ -5,7 +5,8 @@ Every round measures, one after the other on the same disk: ``sha256sum``, ``cp`
 and for an encrypted registry, a push by the SDK in a process of its own and a download. Pages of the files read are dropped
 from the cache before. All samples are kept under ``loadtests/results/``; the figures printed are medians of ratios made
 within a round. A push has three phases: the client hashes, sends (the registry hashes and stores, durably), and completes
-(the registry copies the files for the inspecting child, signs, registers). The goal is about the first two.
+(the registry lends or copies the files to the inspecting child, which reads them, signs, registers). The goal is about all
+three; the first two are also told alone.
 """
 
 from __future__ import annotations
@@ -119,17 +120,35 @@ def _forget_pages(path: Path) -> None:
 
 
 def _report(run: Run) -> None:
+    push = f"goal ≥ {GOAL_PUSH}"
     lines = [
-        ("sha256sum + cp over push, plain", [s.baseline / s.plain.sent for s in run.samples], f"goal ≥ {GOAL_PUSH}"),
-        ("sha256sum + cp + sync over push, plain", [s.durable / s.plain.sent for s in run.samples], ""),
-        ("sha256sum + cp over push, encrypted", [s.baseline / s.encrypted.sent for s in run.samples], ""),
+        *_seconds(run),
+        ("sha256sum + cp over whole push, plain", [s.baseline / s.plain.complete for s in run.samples], push),
+        ("  without completing", [s.baseline / s.plain.sent for s in run.samples], ""),
+        ("sha256sum + cp + sync over whole push, plain", [s.durable / s.plain.complete for s in run.samples], ""),
+        ("  without completing", [s.durable / s.plain.sent for s in run.samples], ""),
+        ("sha256sum + cp over whole push, encrypted", [s.baseline / s.encrypted.complete for s in run.samples], ""),
+        ("  without completing", [s.baseline / s.encrypted.sent for s in run.samples], ""),
         ("download, encrypted over plain", [s.load_ratio for s in run.samples], f"goal ≤ {GOAL_LOAD}"),
         ("registry's peak memory, MiB", [s.server_bytes / MIB for s in run.samples], f"goal < {GOAL_MEMORY // MIB}"),
         ("client's peak memory, MiB", [s.client_bytes / MIB for s in run.samples], f"goal < {GOAL_MEMORY // MIB}"),
     ]
     for name, values, goal in lines:
         spread = f"{min(values):.2f} to {max(values):.2f}"
-        print(f"{name:42} {statistics.median(values):8.2f}  ({spread})  {goal}")
+        print(f"{name:46} {statistics.median(values):8.2f}  ({spread})  {goal}")
+
+
+def _seconds(run: Run) -> list[tuple[str, list[float], str]]:
+    pushes = [(name, [getattr(s, name) for s in run.samples]) for name in ("plain", "encrypted")]
+    return [
+        ("sha256sum, s", [s.sha256sum for s in run.samples], ""),
+        ("cp, s", [s.cp for s in run.samples], ""),
+        ("cp and sync, s", [s.cp_sync for s in run.samples], ""),
+        *((f"push, {name}: client hashes, s", [p.hashed for p in pushed], "") for name, pushed in pushes),
+        *((f"push, {name}: sends, s", [p.sent - p.hashed for p in pushed], "") for name, pushed in pushes),
+        *((f"push, {name}: completes, s", [p.complete - p.sent for p in pushed], "") for name, pushed in pushes),
+        *((f"push, {name}: whole, s", [p.complete for p in pushed], "") for name, pushed in pushes),
+    ]
 
 
 if __name__ == "__main__":

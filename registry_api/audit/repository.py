@@ -115,6 +115,11 @@ class AuditRepository:
         seq, digest, signed = (0, GENESIS, 0) if row is None else row
         return Head(tenant=self._tenant, seq=seq, hash=digest, signed_seq=signed)
 
+    async def hash_at(self, seq: int) -> str | None:
+        """The hash of an entry as stored; None if there is none of that number."""
+        query = select(AuditEntryRow.hash).where(AuditEntryRow.tenant == self._tenant, AuditEntryRow.seq == seq)
+        return await self._session.scalar(query)
+
     async def add_checkpoint(self, seq: int, document: bytes) -> None:
         """Writes a checkpoint, unless there is one of that place already."""
         known = select(AuditCheckpointRow.seq).where(

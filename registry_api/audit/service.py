@@ -3,7 +3,8 @@
 
 An entry is signed after its transaction, never inside: key custody may be a service elsewhere, and no promotion waits for it
 or fails with it. The server signs every chain's end at intervals, before an export, and when asked to verify; entries that
-are younger than the last checkpoint are protected by the chain alone.
+are younger than the last checkpoint are protected by the chain alone. A process signs nothing that does not go on where it
+signed last: whoever rewrites a chain and removes its checkpoints does not get new ones.
 """
 
 from __future__ import annotations
@@ -11,18 +12,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 import rfc8785
 
+from artifacts.digest import Digest
 from artifacts.keys.interface import KeyProvider
 from core.clock import Clock, rfc3339
-from core.errors import Conflict, FuroshikiError, OperatorError
+from core.errors import Conflict, ErrorCode, FuroshikiError, OperatorError
 from core.telemetry.logs import get_logger
 from registry_api.audit.checkpoints import sign_checkpoint
-from registry_api.audit.entries import Entry
+from registry_api.audit.entries import GENESIS, Entry
 from registry_api.audit.repository import AuditRepository, Head, heads_to_sign, tenants_with_history
-from registry_api.audit.verifying import Verdict, verify_chain
+from registry_api.audit.verifying import Finding, Verdict, verify_chain
 from registry_api.db.session import EVERY_TENANT, Database
 from registry_api.http.pagination import Listing, PageRequest
 
@@ -40,6 +43,7 @@ class AuditService:
         self._db = db
         self._keys = keys
         self._clock = clock
+        self._signed_ends: dict[str, tuple[int, Digest]] = {}  # by tenant: what this process signed last
 
     async def page(
         self, tenant: str, request: PageRequest, *, resource: str | None = None, action: str | None = None
@@ -91,7 +95,9 @@ class AuditService:
         policy = await asyncio.to_thread(self._keys.policy, tenant)
         async with self._db.read(tenant) as session:
             chain = AuditRepository(session, tenant)
-            return await verify_chain(chain.records(), await chain.head(), await chain.checkpoints(), policy)
+            verdict = await verify_chain(chain.records(), await chain.head(), await chain.checkpoints(), policy)
+            forgotten = await self._forgotten(chain, tenant)
+        return verdict if forgotten is None else replace(verdict, findings=(*verdict.findings, forgotten))
 
     async def tenants(self) -> Sequence[str]:
         """Every tenant that has a history, by name."""
@@ -104,7 +110,8 @@ class AuditService:
         Raises:
             FuroshikiError: If key custody or the database cannot answer now.
         """
-        await self.sign(tenant)
+        with suppress(Conflict):  # a history that was rewritten can be taken away to be looked at
+            await self.sign(tenant)
         yield _line({"format": EXPORT_FORMAT, "tenant": tenant, "at": rfc3339(self._clock.now())})
         async with self._db.read(tenant) as session:
             chain = AuditRepository(session, tenant)
@@ -117,9 +124,24 @@ class AuditService:
     async def _sign(self, head: Head) -> None:
         if head.signed_seq >= head.seq:
             return
+        async with self._db.read(head.tenant) as session:
+            forgotten = await self._forgotten(AuditRepository(session, head.tenant), head.tenant)
+        if forgotten is not None:
+            _log.error("history_rewritten", tenant=head.tenant, seq=forgotten.seq)
+            raise Conflict(
+                ErrorCode.STATE_CONFLICT, f"The history is not signed: at entry {forgotten.seq} {forgotten.problem}."
+            )
         document = await asyncio.to_thread(self._signed, head)
         async with self._db.write(head.tenant) as session:
             await AuditRepository(session, head.tenant).add_checkpoint(head.seq, document)
+        self._signed_ends[head.tenant] = (head.seq, head.hash)
+
+    async def _forgotten(self, chain: AuditRepository, tenant: str) -> Finding | None:
+        """What this process signed last, if it is not in the chain any more."""
+        seq, digest = self._signed_ends.get(tenant, (0, GENESIS))
+        if seq == 0 or await chain.hash_at(seq) == digest:
+            return None
+        return Finding(seq=seq, problem=f"this process signed hash {digest}; that entry was cut off or rewritten")
 
     def _signed(self, head: Head) -> bytes:
         return sign_checkpoint(head.tenant, head.seq, head.hash, self._keys.signer(head.tenant))

@@ -9,9 +9,10 @@
 | another tenant's entry put in          | it names that tenant                                       |
 | hashes recomputed after a change       | the next checkpoint vouches for another hash               |
 | the tail cut off                       | the head, or a checkpoint, knows of a later entry          |
+| the checkpoints behind a change gone   | the head, or the process that signed, knows of one         |
 
-What it cannot show: a tail cut off together with the head and with every checkpoint behind the cut. An export kept elsewhere
-shows that (``furo audit verify --against``).
+What it cannot show: a tail cut off or rewritten together with the head and with every checkpoint behind the cut, before the
+registry was started. An export kept elsewhere shows that (``furo audit verify --against``).
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ class _Walk:
     def __init__(self, policy: TrustPolicy, checkpoints: Sequence[StoredCheckpoint]) -> None:
         self._policy = policy
         self._checkpoints = {checkpoint.seq: checkpoint.document for checkpoint in checkpoints}
+        self._places = frozenset(self._checkpoints)
         self._ends: frozenset[Digest] = frozenset({GENESIS})  # hashes that the next entry may name: stored and computed
         self._seq = 0
         self._at = ""
@@ -116,6 +118,8 @@ class _Walk:
             self._find(self._seq, f"the head says that its hash is {head.hash}")
         for seq in sorted(self._checkpoints):
             self._find(seq, "a checkpoint vouches for this entry, and it is not there")
+        if head.signed_seq and head.signed_seq not in self._places:
+            self._find(head.signed_seq, "the head says that a checkpoint vouches for this entry, and there is none")
 
     def _check_gap(self, seq: int) -> None:
         if seq > self._seq + 1:

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The declarative base, and the engine for a URL: :mod:`registry_api.db.sqlite` or :mod:`registry_api.db.postgresql`."""
+"""The declarative base, and the engine for a URL: :mod:`registry_api.db.sqlite` or :mod:`registry_api.db.postgresql`.
+
+What is bound to a statement is in no error of either, and so in no log: it may be a pass, a webhook's secret, or a tenant's
+text.
+"""
 
 from __future__ import annotations
 

@@ -50,6 +50,7 @@ def create_postgresql(url: str, options: PostgresOptions) -> AsyncEngine:
         pool_timeout=options.pool_wait,
         pool_recycle=int(options.pool_recycle),
         connect_args=_connect_args(options),
+        hide_parameters=True,
     )
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
     return engine

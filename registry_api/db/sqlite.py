@@ -25,7 +25,7 @@ def create_sqlite(url: str, *, busy_seconds: float, foreign_keys: bool) -> Async
         busy_seconds: How long to wait for another process's write lock.
         foreign_keys: Off only while a migration rebuilds tables.
     """
-    engine = create_async_engine(url, connect_args={"timeout": busy_seconds})
+    engine = create_async_engine(url, connect_args={"timeout": busy_seconds}, hide_parameters=True)
 
     def connect(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # the driver starts no transaction by itself; "begin" below does

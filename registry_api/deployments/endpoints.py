@@ -37,6 +37,7 @@ router: Final = APIRouter(tags=["deployments"])
     responses=problems(
         E.MALFORMED,
         E.BUILD_NOT_FOUND,
+        E.MODEL_NOT_FOUND,
         E.STATE_CONFLICT,
         E.RESOURCE_EXISTS,
         E.QUOTA_EXCEEDED,

@@ -16,6 +16,7 @@ from fastapi import Depends, Header, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from core.errors import AuthError, ErrorCode
+from core.refs import parse_name
 from registry_api.http.access import GRANTS, Action, Resource, ResourcePolicy, Role
 from registry_api.http.services import services_of
 
@@ -75,6 +76,7 @@ async def current_principal(
 
     Raises:
         AuthError: ``AUTH_001`` without a credential, ``AUTH_002`` with a bad one, ``AUTH_003`` if it may not act for others.
+        InvalidRequest: ``VALID_002`` if it names no tenant there can be.
     """
     credential = api_key or (bearer.credentials if bearer is not None else None)
     if not credential:
@@ -89,7 +91,8 @@ async def current_principal(
 
 def _acting(principal: Principal, tenant: str) -> Principal:
     check(principal, Action.TENANTS_SERVE)
-    return replace(principal, tenant=tenant, roles=frozenset({Role.SERVICE}))
+    named = parse_name(tenant, what="tenant")  # "*" would stand for all of them
+    return replace(principal, tenant=named, roles=frozenset({Role.SERVICE}))
 
 
 def check(principal: Principal, action: Action, *, tenant: str | None = None) -> None:

@@ -20,7 +20,6 @@ from core.errors import DeadlineExceeded, ErrorCode, FuroshikiError, InvalidRequ
 from core.telemetry.logs import get_logger
 from registry_api.http.problem import problem_response
 
-_STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 _OPENING: Final = frozenset(b"[{")
 _CLOSING: Final = frozenset(b"]}")
 _OTHERS: Final = bytes(code for code in range(256) if code not in b"[]{}")
@@ -111,9 +110,15 @@ class BodyGuard:
 
 
 def json_depth(body: bytes) -> int:
-    """How deep arrays and objects nest in ``body``, whether or not it is valid JSON. Takes linear time, no recursion."""
+    """How deep arrays and objects nest in ``body``, whether or not it is valid JSON.
+
+    Takes linear time and at most some 50 bytes of memory per byte: it comes before authentication. What follows the first
+    byte that no JSON has may be measured wrongly; no parser gets there.
+    """
+    unescaped = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    outside = b"".join(unescaped.split(b'"')[::2])
     depth = deepest = 0
-    for code in _STRINGS.sub(b"", body).translate(None, _OTHERS):
+    for code in outside.translate(None, _OTHERS):
         if code in _OPENING:
             depth += 1
             deepest = max(deepest, depth)

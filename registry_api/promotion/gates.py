@@ -77,7 +77,7 @@ class Findings:
     measured: Mapping[str, float]  # p50_ms, p99_ms, rows_per_s of the newest report or tuning
     card: Card | None  # None: there is none
     approvals: tuple[Approval, ...]  # that stand for this state and target
-    author_key: str  # who registered the version
+    author_key: str  # who declared the files of the version
     mover_key: str  # who moves it
     mover_roles: frozenset[Role]
 

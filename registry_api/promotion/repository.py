@@ -27,7 +27,7 @@ class Locked:
     version_id: int
     model: str
     version: int
-    author_key: str  # id of the API key that registered it
+    author_key: str  # id of the API key that declared its files
 
 
 async def lock_version(session: Session, tenant: str, model: str, version: int) -> Locked | None:

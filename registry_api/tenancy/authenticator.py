@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -35,6 +35,17 @@ class _Found:
         key = self.key
         replaced = self.previous and (key.previous_until is None or key.previous_until <= now)
         return key.usable(now) and not replaced
+
+    @property
+    def ends(self) -> datetime | None:
+        """When what was shown opens nothing any more; None: never by itself."""
+        moments = (self.key.expires_at, self.key.previous_until if self.previous else None)
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def replaced_since(self, moment: datetime, now: datetime) -> bool:
+        """Whether the secret that the key had at some moment has ended by rotation."""
+        until = self.key.previous_until
+        return until is not None and moment < until <= now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,10 +84,15 @@ class KeyAuthenticator:
             self._remember(slot, found)
         if found is None or not found.usable(self._clock.now()):
             raise AuthError(ErrorCode.AUTH_INVALID, "The API key is unknown, expired or revoked. Use another one.")
-        return self._used(found.key)
+        return replace(self._used(found.key), expires_at=found.ends)
 
-    async def in_force(self, key_id: str) -> bool:
-        """Whether the key of that id opens anything now; for tokens that were made with it. Counts as a use."""
+    async def in_force(self, key_id: str, *, since: datetime) -> bool:
+        """Whether the key of that id, with the secret it had then, opens anything now. Counts as a use.
+
+        Args:
+            key_id: That a token was made with.
+            since: When it was made. A secret made in an overlap counts as the one that ends with it.
+        """
         slot = key_id.encode()  # no hash of a credential is as short
         found = self._remembered(slot)
         if found is None:
@@ -84,7 +100,8 @@ class KeyAuthenticator:
                 stored = await find_credential(session, key_id)
             found = None if stored is None else _Found(key=stored.key, previous=False)
             self._remember(slot, found)
-        if found is None or not found.usable(self._clock.now()):
+        now = self._clock.now()
+        if found is None or not found.usable(now) or found.replaced_since(since, now):
             return False
         self._used(found.key)
         return True

@@ -3,8 +3,9 @@
 they cannot (server-side request forgery).
 
 Rules. A name is resolved once, every address it has must be public, and the connection is made to one of those very
-addresses: a name that answers differently a moment later (DNS rebinding) gains nothing. Checked when a webhook is made
-and again at every attempt. Addresses that carry another address inside (mapped, 6to4, Teredo, NAT64) are never public.
+addresses: a name that answers differently a moment later (DNS rebinding) gains nothing. A URL that the sender would read
+differently, or not at all, is refused. Checked when a webhook is made and again at every attempt. Addresses that carry
+another address inside (mapped, 6to4, Teredo, NAT64) are never public.
 """
 
 from __future__ import annotations
@@ -12,15 +13,21 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
+
+import httpx
 
 Address: TypeAlias = IPv4Address | IPv6Address
 Resolver: TypeAlias = Callable[[str, int], Awaitable[Sequence[Address]]]
 
 _RESOLVE_SECONDS: Final = 5.0
+_RESOLVING: Final = ThreadPoolExecutor(8, thread_name_prefix="resolve")
+"""Threads of their own: a name server that keeps silent holds one for long, and everything else goes on."""
 _PORTS: Final = {"https": 443, "http": 80}
 _NEVER: Final = tuple(
     ip_network(block)
@@ -78,7 +85,8 @@ async def system_resolver(host: str, port: int) -> Sequence[Address]:
     Raises:
         OSError: If it has none.
     """
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(_RESOLVING, ask)
     return [ip_address(entry[4][0]) for entry in found]
 
 
@@ -103,15 +111,17 @@ async def check_url(url: str, policy: AddressPolicy, resolve: Resolver = system_
 
 def _parts(url: str, policy: AddressPolicy) -> tuple[str, int]:
     try:
-        parts = urlsplit(url)
+        parts, asked = urlsplit(url), httpx.URL(url)
         port = parts.port or _PORTS.get(parts.scheme, 0)
-    except ValueError:
+    except (ValueError, httpx.InvalidURL):
         raise Refused("The URL cannot be parsed.") from None
     schemes = ("https", "http") if policy.http else ("https",)
     if parts.scheme not in schemes:
         raise Refused(f"The URL's scheme is {parts.scheme[:20]!r}; expected {' or '.join(schemes)}.")
     if not parts.hostname:
         raise Refused("The URL names no host.")
+    if (asked.raw_host.decode("ascii"), asked.port or _PORTS.get(parts.scheme)) != (parts.hostname, port):
+        raise Refused("The URL can be read in more than one way.")
     if parts.username is not None or parts.password is not None:
         raise Refused("The URL holds a credential; receivers check the signature instead.")
     if policy.ports and port not in policy.ports:

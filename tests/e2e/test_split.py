@@ -160,9 +160,11 @@ def body() -> bytes:
 HEADERS = {"Inference-Header-Content-Length": str(len(body()) - ROW.nbytes)}
 
 
-async def load(server: Server, *, connections: int, seconds: float) -> list[tuple[int, float]]:
-    """Asks on many connections for a while; status (0: none) and seconds of each answer."""
-    answers: list[tuple[int, float]] = []
+async def load(
+    server: Server, *, connections: int, seconds: float, answers: list[tuple[int, float]] | None = None
+) -> list[tuple[int, float]]:
+    """Asks on many connections for a while; status (0: none) and seconds of each answer, also in ``answers`` as they come."""
+    answers = [] if answers is None else answers
     end = time.monotonic() + seconds
     content = body()
 
@@ -297,8 +299,11 @@ def test_a_killed_runner(server: Server) -> None:
     victim = server.runner()
 
     async def kill() -> list[tuple[int, float]]:
-        asking = asyncio.ensure_future(load(server, connections=8, seconds=3))
-        await asyncio.sleep(1)
+        seen: list[tuple[int, float]] = []
+        asking = asyncio.ensure_future(load(server, connections=8, seconds=5, answers=seen))
+        async with asyncio.timeout(4):
+            while sum(status == 200 for status, _ in seen) < 20:
+                await asyncio.sleep(0.05)
         victim.kill()
         await asyncio.sleep(0.3)
         async with httpx.AsyncClient() as client:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TypeAlias
 from uuid import uuid4
 
@@ -20,7 +21,9 @@ from deploy.local.components.redis import RedisServer
 from deploy.local.components.redis import redis as running_redis
 from deploy.local.components.rgw import ObjectStore
 from deploy.local.components.rgw import rgw as running_rgw
+from registry_api.bootstrap.platform import open_platform
 from registry_api.db import migrations
+from registry_api.settings.registry import Settings
 from registry_api.settings.storage import DatabaseSettings
 
 CopyPostgres: TypeAlias = Callable[[str], PostgresDatabase]  # from the name of a template that nobody is connected to
@@ -120,3 +123,16 @@ def database(request: pytest.FixtureRequest) -> DatabaseSettings:
         return DatabaseSettings()
     found: PostgresDatabase = request.getfixturevalue("postgres_database")
     return DatabaseSettings(url=found.url, owner_url=found.owner_url)
+
+
+@pytest.fixture(scope="session")
+def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of a registry on SQLite that was started once and stopped; to be copied."""
+    home = tmp_path_factory.mktemp("empty") / "home"
+
+    async def start_once() -> None:
+        async with open_platform(Settings(home=home)):
+            pass
+
+    asyncio.run(start_once())
+    return home

@@ -12,9 +12,10 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, delete, event, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session as OrmSession
 
-from core.errors import ErrorCode, Unavailable
+from core.errors import ErrorCode, NotFound, Unavailable
 from registry_api.db.scope import EVERY_TENANT, TENANT, ScopedSession
 from registry_api.db.session import Session
 from registry_api.http.idempotency.tables import IdempotencyRow
@@ -117,7 +118,11 @@ def _before_commit(session: OrmSession) -> None:
         return
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     written = insert(IdempotencyRow).values(**_columns(pending.keyed, pending.at)).on_conflict_do_nothing()
-    if session.scalar(written.returning(IdempotencyRow.tenant)) is None:
+    try:
+        first = session.scalar(written.returning(IdempotencyRow.tenant)) is not None
+    except IntegrityError:  # a service acts for a tenant that nobody made
+        raise NotFound(ErrorCode.TENANT_NOT_FOUND, f"There is no tenant {pending.keyed.tenant!r}.") from None
+    if not first:
         raise running()
     pending.written = True
 

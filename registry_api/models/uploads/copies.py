@@ -20,7 +20,7 @@ from typing import Final
 from artifacts.digest import StreamingDigest
 from artifacts.manifest import FileEntry
 from artifacts.stores.interface import BlobStore
-from artifacts.stores.threads import finished
+from artifacts.stores.threads import ahead, finished
 from core.errors import ErrorCode, StoreError, Unavailable
 
 _PREFIX: Final = "inspect-"
@@ -81,7 +81,7 @@ async def _copy(store: BlobStore, tenant: str, entry: FileEntry, path: Path) -> 
     if await store.lend(tenant, entry.digest, path):
         return
     with await asyncio.to_thread(path.open, "xb", buffering=0) as file:
-        async for chunk in store.stream(tenant, entry.digest):
+        async for chunk in ahead(store.stream(tenant, entry.digest)):
             if seen.size + len(chunk) > entry.size:
                 seen.update(chunk)
                 break

@@ -139,7 +139,8 @@ class Registrar:
             raise _AnotherNumber
         await self._keep(upload.tenant, draft)  # asks the store; from the lock on nobody removes them
         version = draft.version(created_by=principal.name)
-        await VersionRepository(session, upload.tenant).add(version, created_by_key=principal.key_id)
+        author = await uploads.declared_by(upload.id)  # not who completes it: digests say whose bytes they are
+        await VersionRepository(session, upload.tenant).add(version, created_by_key=author)
         await uploads.set_version(upload.id, number)
         await tell_registered(session, version, actor=principal.name)
         return version

@@ -37,6 +37,11 @@ class UploadRepository:
         row = (await self._session.scalars(query)).one_or_none()
         return None if row is None else _upload(row)
 
+    async def declared_by(self, upload_id: str) -> str:
+        """Id of the key that declared an upload there is, and so of who says what its bytes are."""
+        query = select(UploadRow.created_by_key).where(UploadRow.tenant == self._tenant, UploadRow.id == upload_id)
+        return (await self._session.scalars(query)).one()
+
     async def count_open(self, now: datetime) -> int:
         """How many uploads are open at ``now``."""
         query = select(func.count()).select_from(UploadRow)

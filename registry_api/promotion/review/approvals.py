@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Approvals. Each names the state it was given for; evidence, card or gates that change afterwards make it void.
 
-Two-person rule: who registered a version cannot approve it. A person is an API key, or somebody who logged in through the
-tenant's OpenID provider; who has several keys is several people to the registry, so give people logins where this matters.
+Two-person rule: who declared the files of a version cannot approve it, whoever completed the upload. A person is an API key,
+or somebody who logged in through the tenant's OpenID provider; who has several keys is several people to the registry, so
+give people logins where this matters.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class ApprovalService:
 
         Raises:
             ModelError: ``MODEL_001`` if the tenant has no such version.
-            AuthError: ``AUTH_003`` if the caller registered it.
+            AuthError: ``AUTH_003`` if the caller declared its files.
             Conflict: ``STATE_001`` if the version is in another state than the one that was looked at.
         """
         async with self._db.read(principal.tenant) as session:
@@ -156,5 +157,5 @@ def _refuse_author(principal: Principal, locked: Locked) -> None:
     if principal.key_id == locked.author_key:
         raise AuthError(
             ErrorCode.AUTH_FORBIDDEN,
-            f"{principal.name!r} registered {locked.model}@{locked.version}; somebody else must approve it.",
+            f"{principal.name!r} is the author of {locked.model}@{locked.version}; somebody else must approve it.",
         )

@@ -95,7 +95,7 @@ async def list_approvals(
     "/models/{model}/versions/{version}/approvals",
     status_code=201,
     summary="Approve a version",
-    description="Not by whoever registered it. Void once evidence, model card or gates change.",
+    description="Not by whoever declared its files. Void once evidence, model card or gates change.",
     responses=problems(E.MODEL_NOT_FOUND, E.STATE_CONFLICT),
 )
 async def approve(

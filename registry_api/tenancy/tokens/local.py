@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The registry's own tokens: short-lived, signed with EdDSA, made for whoever shows a key or a token of a provider.
 
-A token never outlives the credential it was made with, and never allows more. One that was made with a key stops with it.
+A token never outlives the credential it was made with, and never allows more. One that was made with a key stops with it,
+and with the secret it had: when a rotation ends that.
 Anybody who has the registry's key set can check a token; ``scope`` says ``infer`` for inference services that do.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from artifacts.tokens.keeping import FileMintingKeys
@@ -94,7 +95,7 @@ class TokenService:
             "key": principal.key_id,
             "name": principal.name,
             "via": principal.via,
-            "iat": int(now.timestamp()),
+            "iat": now.timestamp(),
             "exp": ends.timestamp(),
             "jti": secrets.token_urlsafe(12),
         }
@@ -135,8 +136,10 @@ class LocalReader:
             roles, via = frozenset(Role(role) for role in texts_of(claims, "roles")), Via(text_of(claims, "via") or "")
         except ValueError:
             refuse("of another version", issuer)
-        if not tenant or not key_id or not name:
+        made_at = claims.get("iat")  # if it is there, the verifier found it to be a time that has come
+        if not tenant or not key_id or not name or not isinstance(made_at, int | float) or made_at < 0:
             refuse("of another version", issuer)
-        if via is Via.KEY and not await self._keys.in_force(key_id):
+        since = datetime.fromtimestamp(made_at, UTC)
+        if via is Via.KEY and not await self._keys.in_force(key_id, since=since):
             refuse("its key is not in force", issuer, tell="The key that this token was made with has ended.")
         return Principal(tenant=tenant, key_id=key_id, name=name, roles=roles, expires_at=expires_at, via=via)

@@ -14,6 +14,7 @@ from furoshiki.bundle import Manifest, ManifestFile, TrustedKey, TrustPolicy, Ve
 from furoshiki.cards import Card, Lineage, LineageEdge, LineageNode
 from furoshiki.chain import AuditFinding, AuditVerdict, verify_history
 from furoshiki.client import AsyncClient, Client, Identity
+from furoshiki.deletions import Deletion
 from furoshiki.deployments import Deployment
 from furoshiki.errors import (
     AuthError,
@@ -66,6 +67,7 @@ __all__ = [
     "Conflict",
     "ConnectionFailed",
     "DeadlineExceeded",
+    "Deletion",
     "Delivery",
     "DeliveryAttempt",
     "Deployment",

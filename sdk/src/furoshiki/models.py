@@ -11,6 +11,7 @@ from typing import Any
 
 from furoshiki.api import API, get_request, json_request
 from furoshiki.cards import Card
+from furoshiki.deletions import Deletion, delete_request, restore_request
 from furoshiki.errors import Conflict
 from furoshiki.progress import OnProgress
 from furoshiki.resource import D, Resource, listing, operation
@@ -29,12 +30,13 @@ class Model:
     name: str
     description: str | None = None
     tags: tuple[str, ...] = ()
-    latest_version: int | None = None  # None: nothing registered yet
+    latest_version: int | None = None  # None: there is none
     production_version: int | None = None  # None: none in production
     created_at: datetime
     updated_at: datetime
     # Of models that were asked for by name: to change one only if nobody else did meanwhile.
     etag: str | None = field(default=None, compare=False)
+    deletion: Deletion | None = None  # None: it is not deleted
 
 
 class Models(Resource[D]):
@@ -69,6 +71,7 @@ class Models(Resource[D]):
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         order: str = "name",
+        deleted: bool = False,
     ) -> Items[Model]:
         """The models of the tenant that fit; every condition must hold.
 
@@ -80,6 +83,7 @@ class Models(Resource[D]):
             created_after: An aware time.
             created_before: An aware time.
             order: ``name``, ``created_at`` or ``updated_at``; with a minus the largest comes first.
+            deleted: Those that were deleted and can be restored, in place of the others.
 
         Raises:
             InvalidRequest: ``VALID_002`` if a condition cannot be one.
@@ -92,6 +96,7 @@ class Models(Resource[D]):
             "created_before": None if created_before is None else created_before.isoformat(),
             "order": None if order == "name" else order,
             "tag": tuple(tags) or None,
+            "deleted": "true" if deleted else None,
         }
         yield from self._api.pages(
             "/models", Model, {key: value for key, value in conditions.items() if value is not None}
@@ -113,6 +118,32 @@ class Models(Resource[D]):
         """
         fields = {"description": description, "tags": None if tags is None else [*tags]}
         return (yield from self._api.tagged(json_request("PATCH", path("models", name), fields, etag=etag), Model))
+
+    @operation
+    def delete(self, name: str, *, reason: str, etag: str | None = None) -> Steps[Model]:
+        """Deletes a model with all its versions; it can be restored until ``deletion.purge_at`` of what is returned.
+
+        Args:
+            name: The model.
+            reason: Why, for the history.
+            etag: Delete it only if this is still its ETag.
+
+        Raises:
+            NotFound: ``MODEL_001`` if there is none of that name.
+            Conflict: ``STATE_004`` if a version of it is used (``details`` list by what and how to clear it),
+                ``STATE_003`` if somebody else changed it meanwhile.
+        """
+        return (yield from self._api.tagged(delete_request(path("models", name), reason=reason, etag=etag), Model))
+
+    @operation
+    def restore(self, name: str, *, reason: str, etag: str | None = None) -> Steps[Model]:
+        """Brings a deleted model back; versions that were deleted before it stay deleted.
+
+        Raises:
+            NotFound: ``MODEL_001`` if there is no deleted one of that name, or it was purged.
+            Conflict: ``STATE_003`` if ``etag`` is given and is not that of the deleted model.
+        """
+        return (yield from self._api.tagged(restore_request(path("models", name), reason=reason, etag=etag), Model))
 
     @operation
     def card(self, name: str, version: int | None = None) -> Steps[Card]:

@@ -40,6 +40,7 @@ _BY_PREFIX: Final[tuple[tuple[str, type[FuroshikiError]], ...]] = (
     ("MODEL_001", NotFound),
     ("MODEL_002", Unavailable),
     ("MODEL_004", Conflict),
+    ("MODEL_005", Conflict),
     ("STORE_002", NotFound),
     ("STORE_003", ServerFault),
     ("JOB_001", NotFound),

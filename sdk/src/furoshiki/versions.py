@@ -10,6 +10,7 @@ from pathlib import Path
 
 from furoshiki.api import API, get_request, json_request
 from furoshiki.cards import Lineage
+from furoshiki.deletions import Deletion, delete_request, restore_request
 from furoshiki.downloads import download_bundle
 from furoshiki.progress import OnProgress
 from furoshiki.resource import D, Resource, listing, operation
@@ -87,6 +88,7 @@ class Version:
     # Of versions that were asked for by number: to change one only if nobody else did meanwhile.
     etag: str | None = field(default=None, compare=False)
     deprecation: Deprecation | None = None  # None: it is not deprecated
+    deletion: Deletion | None = None  # None: it is not deleted
 
     @property
     def ref(self) -> str:
@@ -104,9 +106,21 @@ class Versions(Resource[D]):
         *,
         stage: str | None = None,
         format: str | None = None,  # noqa: A002 - the registry's word
+        deleted: bool = False,
     ) -> Items[Version]:
-        """The versions of a model, newest first; None: of whatever stage or format."""
-        conditions = {"stage": None if stage is None else stage.upper(), "format": format}
+        """The versions of a model, newest first; None: of whatever stage or format.
+
+        Args:
+            model: The model.
+            stage: Of that stage.
+            format: Of that format.
+            deleted: Those that were deleted and can be restored, in place of the others.
+        """
+        conditions = {
+            "stage": None if stage is None else stage.upper(),
+            "format": format,
+            "deleted": "true" if deleted else None,
+        }
         query = {key: value for key, value in conditions.items() if value is not None}
         yield from self._api.pages(path("models", model, "versions"), Version, query)
 
@@ -136,6 +150,35 @@ class Versions(Resource[D]):
         """
         fields = {"description": description, "tags": None if tags is None else [*tags]}
         request = json_request("PATCH", path("models", model, "versions", version), fields, etag=etag)
+        return (yield from self._api.tagged(request, Version))
+
+    @operation
+    def delete(self, model: str, version: int, *, reason: str, etag: str | None = None) -> Steps[Version]:
+        """Deletes a version; it can be restored until ``deletion.purge_at`` of what is returned.
+
+        Args:
+            model: The model.
+            version: Its version. The number is never given again.
+            reason: Why, for the history.
+            etag: Delete it only if this is still its ETag.
+
+        Raises:
+            NotFound: ``MODEL_001`` if there is none of that number.
+            Conflict: ``STATE_004`` if it is used (``details`` list by what and how to clear it), ``STATE_003`` if
+                somebody else changed it meanwhile.
+        """
+        request = delete_request(path("models", model, "versions", version), reason=reason, etag=etag)
+        return (yield from self._api.tagged(request, Version))
+
+    @operation
+    def restore(self, model: str, version: int, *, reason: str, etag: str | None = None) -> Steps[Version]:
+        """Brings a deleted version back as it was.
+
+        Raises:
+            NotFound: ``MODEL_001`` if there is no deleted one of that number, it was purged, or its model is deleted.
+            Conflict: ``STATE_003`` if ``etag`` is given and is not that of the deleted version.
+        """
+        request = restore_request(path("models", model, "versions", version), reason=reason, etag=etag)
         return (yield from self._api.tagged(request, Version))
 
     @operation

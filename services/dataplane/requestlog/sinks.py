@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import fcntl
 import os
 from pathlib import Path
 from typing import Final
@@ -55,7 +57,7 @@ class RegistrySink:
 
 
 class FileSink:
-    """Appends to a file, a batch with one write, so that processes may share it.
+    """Appends to a file, a batch with one write, so that processes may share it. What a full disk cuts off is taken back.
 
     Args:
         path: The file; made if it does not exist.
@@ -71,7 +73,11 @@ class FileSink:
     def _append(self, lines: bytes) -> None:
         descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
         try:
-            os.write(descriptor, lines)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            end = os.fstat(descriptor).st_size
+            if os.write(descriptor, lines) < len(lines):  # half a batch would be there twice, after half a line
+                os.ftruncate(descriptor, end)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
         finally:
             os.close(descriptor)
 

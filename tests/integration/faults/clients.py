@@ -48,10 +48,12 @@ class Clients:
         threads = [threading.Thread(target=work) for work in (self._push, self._push, self._promote)]
         for thread in threads:
             thread.start()
-        broken()
-        self._ended.set()
-        for thread in threads:
-            thread.join()
+        try:
+            broken()
+        finally:
+            self._ended.set()
+            for thread in threads:
+                thread.join()
 
     def client(self) -> Client:
         return Client(self._registry.url, api_key=self._registry.admin_key, retry=self._retry, timeout=30)

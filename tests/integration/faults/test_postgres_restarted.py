@@ -15,7 +15,7 @@ import pytest
 from deploy.local.components.postgres import PostgresDatabase, PostgreSQL
 from furoshiki import Retry
 from tests.integration.faults.clients import Clients, check
-from tests.integration.faults.forked import ForkedRegistry
+from tests.integration.faults.forked import ForkedRegistry, eventually
 
 RESTARTS: Final = 6
 
@@ -46,7 +46,13 @@ def test_restarted_under_load_every_call_is_done_once(
                     postgres.kill() if n % 2 else postgres.stop()
                     time.sleep(chance.uniform(0, 0.5))
                     postgres.start()
-                time.sleep(1.0)
+                before = len(clients.pushed), len(clients.promoted)
+                eventually(
+                    lambda: (
+                        bool(clients.failed) or (len(clients.pushed) > before[0] and len(clients.promoted) > before[1])
+                    ),
+                    lambda: f"nothing is done after the restarts: {registry.log[-4000:]}",
+                )
 
             clients.work_while(restart)
             assert clients.failed == []

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,15 +15,10 @@ from typing import Self
 
 import httpx
 
+from deploy.local.stack import free_port
+
 ROOT = Path(__file__).resolve().parents[3]
 START_SECONDS = 90.0  # imports alone take ten with a cold cache on a busy machine
-
-
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class RegistryProcess:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import struct
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -122,7 +123,9 @@ async def open_api(home: Path, *, clock: Clock | None = None, **sections: Any) -
 
 
 @pytest.fixture
-async def api(tmp_path: Path, database: DatabaseSettings) -> AsyncIterator[Api]:
-    """A fresh registry, on SQLite and on PostgreSQL, whose client holds the first admin key."""
+async def api(tmp_path: Path, database: DatabaseSettings, empty_home: Path) -> AsyncIterator[Api]:
+    """A registry after its first start, on SQLite and on PostgreSQL, whose client holds the first admin key."""
+    if database.url is None:
+        shutil.copytree(empty_home, tmp_path / "home", dirs_exist_ok=True)
     async with open_api(tmp_path / "home", database=database) as api:
         yield api

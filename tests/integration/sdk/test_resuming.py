@@ -56,7 +56,15 @@ def requests(process: RegistryProcess) -> list[str]:
 
 
 def parts_on_disk(home: Path) -> int:
-    return sum(1 for path in home.glob("blobs/tenants/*/parts/*/*") if path.is_file())
+    return sum(1 for path in home.glob("blobs/tenants/*/parts/*/*") if path.suffix in {".placed", ".sealed"})
+
+
+def first_part(home: Path) -> tuple[Path, int]:
+    """The file that holds the bytes of a part, and where in it one of them is."""
+    mark = next(path for path in home.glob("blobs/tenants/*/parts/*/*") if path.suffix in {".placed", ".sealed"})
+    if mark.suffix == ".placed":
+        return mark.with_name("whole"), int(mark.name.split("-")[0]) + MIB // 2
+    return mark, mark.stat().st_size // 2
 
 
 def push(process: RegistryProcess, source: Path) -> subprocess.Popen[str]:
@@ -123,9 +131,9 @@ def test_parts_of_another_file_are_found_and_dropped(process: RegistryProcess, s
     """A part whose stored bytes are not those of the file is found with the whole; the push after that succeeds."""
     pushing = killed_midway(process, source, lambda child: child.send_signal(signal.SIGKILL))
     pushing.communicate(timeout=30)
-    part = next(path for path in process.home.glob("blobs/tenants/*/parts/*/*"))
+    part, at = first_part(process.home)
     data = bytearray(part.read_bytes())
-    data[len(data) // 2] ^= 1
+    data[at] ^= 1
     part.write_bytes(data)
     with Client(process.url, api_key=process.admin_key) as client:
         with pytest.raises(Exception, match=r"SIGN_004|STORE_003"):

@@ -13,6 +13,7 @@ from furoshiki.cli.approve import approvals, approve
 from furoshiki.cli.audit import audit
 from furoshiki.cli.build import build
 from furoshiki.cli.card import card, tag
+from furoshiki.cli.deletion import model, version
 from furoshiki.cli.deploy import deploy, stop
 from furoshiki.cli.exits import Exit
 from furoshiki.cli.gates import gates
@@ -71,6 +72,7 @@ for _command in (
     login,
     logout,
     logs,
+    model,
     models,
     ps,
     pull,
@@ -87,6 +89,7 @@ for _command in (
     tune,
     usage,
     verify_command,
+    version,
     versions,
     webhooks,
     whoami,

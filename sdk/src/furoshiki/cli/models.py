@@ -24,15 +24,20 @@ FACTS = {
     "production_version": "In production",
     "created_at": "Created",
     "updated_at": "Updated",
+    "deletion": "Deleted",
 }
+DELETED = {"name": "MODEL", "latest_version": "LATEST", "deletion": "DELETED"}
 
 
 @click.command()
 @click.argument("name", required=False)
+@click.option("--deleted", is_flag=True, help="Those that were deleted and can be restored.")
 @with_app
-def models(app: App, *, name: str | None) -> None:
+def models(app: App, *, name: str | None, deleted: bool) -> None:
     """List the models, or show the one called NAME."""
-    if name is None:
+    if deleted:
+        show_list(app, app.client.models.list(name, deleted=True), DELETED)
+    elif name is None:
         show_list(app, app.client.models.list(), COLUMNS)
     else:
         show_one(app, app.client.models.get(name), FACTS)

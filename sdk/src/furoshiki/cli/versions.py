@@ -21,16 +21,19 @@ COLUMNS = {
     "created_by": "BY",
     "digest": "DIGEST",
 }
+DELETED = {"version": "VERSION", "stage": "STAGE", "digest": "DIGEST", "deletion": "DELETED"}
 
 
 @click.command()
 @click.argument("ref", callback=parse_ref, metavar="MODEL[@VERSION]")
 @click.option("--stage", help="Only versions in this stage.")
+@click.option("--deleted", is_flag=True, help="Those that were deleted and can be restored.")
 @with_app
-def versions(app: App, *, ref: Ref, stage: str | None) -> None:
+def versions(app: App, *, ref: Ref, stage: str | None, deleted: bool) -> None:
     """List the versions of a model, or show one: `furo versions digits`, `furo versions digits@3`."""
     if ref.version is None:
-        show_list(app, app.client.versions.list(ref.model, stage=stage), COLUMNS)
+        found = app.client.versions.list(ref.model, stage=stage, deleted=deleted)
+        show_list(app, found, DELETED if deleted else COLUMNS)
     else:
         show_version(app, app.client.versions.get(ref.model, ref.version))
 
@@ -45,6 +48,7 @@ def show_version(app: App, version: Version) -> None:
             ("Version", version.ref),
             ("Stage", version.stage),
             ("Deprecated", version.deprecation),
+            ("Deleted", version.deletion),
             ("Format", version.format),
             ("Digest", version.digest),
             ("Signed by", version.key_id),

@@ -27,7 +27,7 @@ def described(
         case "GET", []:
             return tagged(resource)
         case "PATCH", []:
-            _check(resource, call)
+            check(resource, call)
             resource |= call.fields()
             return tagged(resource)
         case (("GET" | "PUT"), ["card"]):
@@ -43,7 +43,7 @@ def _card(call: Call, resource: Resource, cards: dict[tuple[str, int | None], Re
     card = cards.get(at) or cards.get((at[0], None)) or empty
     if call.method == "GET":
         return tagged(card)
-    _check(card, call)
+    check(card, call)
     revision = 1 if at not in cards else cards[at]["revision"] + 1
     cards[at] = {**card, "version": at[1], "revision": revision, **call.fields()}
     return tagged(cards[at])
@@ -80,7 +80,8 @@ def lineage(version: Resource) -> Resource:
     return {"root": node["id"], "nodes": [node], "edges": [], "truncated": False}
 
 
-def _check(resource: Resource, call: Call) -> None:
+def check(resource: Resource, call: Call) -> None:
+    """Refuses a call whose ``If-Match`` names another state of the resource."""
     wanted = call.headers.get("if-match")
     if wanted is not None and wanted != _etag(resource):
         raise Problem(412, "STATE_003", f"If-Match names another state of the resource; it is {_etag(resource)} now.")

@@ -40,12 +40,21 @@ class Answer:
 class Problem(Exception):
     """A call that is refused."""
 
-    def __init__(self, status: int, code: str, message: str, *, retry_after: int | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        retry_after: int | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
         self.retry_after = retry_after
+        self.details = dict(details or {})
 
 
 def json_answer(value: object, status: int = 200) -> Answer:

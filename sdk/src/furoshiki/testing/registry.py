@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from furoshiki.testing import catalogue
+from furoshiki.testing import catalogue, deletion
 from furoshiki.testing.clock import ManualClock
 from furoshiki.testing.exchange import Answer, Call, Problem, json_answer, page
 from furoshiki.testing.signing import FakeSigner
@@ -56,7 +56,7 @@ class FakeRegistry:
             case ("trust",):
                 return Answer(body=self.signer.policy())
             case ("models", *rest):
-                return self._models(call, rest)
+                return self._deletion(call, rest) or self._models(call, rest)
             case ("uploads", upload_id, *rest):
                 return self._uploads(call, self._upload(upload_id), rest)
         return None
@@ -64,17 +64,31 @@ class FakeRegistry:
     def resolve(self, model: str, version: int | None) -> dict[str, Any]:
         """The version a reference means."""
         versions = self.versions[self._model(model)["name"]]
-        number = version or self._model(model)["production_version"] or len(versions)
-        if not 1 <= number <= len(versions):
+        there = [each["version"] for each in versions if each["deletion"] is None]
+        number = version or self._model(model)["production_version"] or max(there, default=0)
+        if number not in there:
             raise Problem(404, "MODEL_001", f"There is no version {number} of model {model!r}.")
         return versions[number - 1]
+
+    def _deletion(self, call: Call, rest: list[str]) -> Answer | None:
+        match call.method, rest:
+            case "DELETE", [name]:
+                return deletion.delete(call, self._model(name), self._clock)
+            case "DELETE", [name, "versions", number]:
+                return deletion.delete(call, self.resolve(name, int(number)), self._clock)
+            case "POST", [name, "restore"]:
+                return deletion.restore(call, self.models.get(name))
+            case "POST", [name, "versions", number, "restore"]:
+                numbered = {version["version"]: version for version in self.versions[self._model(name)["name"]]}
+                return deletion.restore(call, numbered.get(int(number)))
+        return None
 
     def _models(self, call: Call, rest: list[str]) -> Answer | None:
         match call.method, rest:
             case "POST", []:
                 return json_answer(self._create(call.fields()), 201)
             case "GET", []:
-                return page(catalogue.found(self.models, self.versions, call), call)
+                return page(deletion.listed(catalogue.found(self.models, self.versions, call), call), call)
             case _, [name, "versions", number, *what]:
                 return self._version(call, self.resolve(name, int(number)), what)
             case _, [name, *what]:
@@ -93,7 +107,7 @@ class FakeRegistry:
             case "POST", ["uploads"]:
                 return json_answer(self._open_upload(name, call.fields()), 201)
             case "GET", ["versions"]:
-                return page(self.versions[name][::-1], call)
+                return page(deletion.listed(self.versions[name][::-1], call), call)
         return None
 
     def _version(self, call: Call, version: dict[str, Any], what: list[str]) -> Answer | None:
@@ -122,7 +136,7 @@ class FakeRegistry:
         return None
 
     def _model(self, name: str) -> dict[str, Any]:
-        if name not in self.models:
+        if name not in self.models or self.models[name]["deletion"] is not None:
             raise Problem(404, "MODEL_001", f"There is no model {name!r}.")
         return self.models[name]
 
@@ -134,7 +148,8 @@ class FakeRegistry:
     def _create(self, fields: dict[str, Any]) -> dict[str, Any]:
         name = fields["name"]
         if name in self.models:
-            raise Problem(409, "MODEL_004", f"Model {name!r} exists already.")
+            deleted = self.models[name]["deletion"] is not None
+            raise Problem(409, "MODEL_005" if deleted else "MODEL_004", f"Model {name!r} exists already.")
         self.versions[name], self.histories[name] = [], []
         self.models[name] = {
             "tenant": self.tenant,
@@ -145,6 +160,7 @@ class FakeRegistry:
             "production_version": None,
             "created_at": self.now(),
             "updated_at": self.now(),
+            "deletion": None,
         }
         return self.models[name]
 
@@ -207,6 +223,7 @@ class FakeRegistry:
             "variants": [],
             "description": "",
             "tags": [],
+            "deletion": None,
         }
         self.versions[model].append(version)
         self.models[model] |= {"latest_version": number, "updated_at": self.now()}

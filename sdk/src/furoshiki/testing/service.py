@@ -144,6 +144,6 @@ def _problem(problem: Problem, request_id: str, *, oip: bool) -> Answer:
         "message": problem.message,
         "retryable": problem.status in (429, 503, 504),
         "request_id": request_id,
-        "details": {},
+        "details": problem.details,
     }
     return Answer(status=problem.status, headers=headers, body=msgspec.json.encode({"error": error}))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Gives the tests of this folder a registry."""
 
-from tests.integration.registry_api.access.world import world
+from tests.integration.registry_api.access.world import made_world, world
 
-__all__ = ["world"]
+__all__ = ["made_world", "world"]

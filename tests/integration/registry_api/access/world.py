@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +25,7 @@ OWNER: Final = "owner"
 STRANGER: Final = "stranger"
 MODEL: Final = "owners-model"
 FILES: Final = {"model.onnx": tiny_onnx()}
+WEBHOOKS: Final = WebhookSettings(http=True, loopback=True, ports=frozenset())
 
 
 @dataclass(kw_only=True)
@@ -45,18 +48,39 @@ class World:
         return response.status_code, response.json()["error"]["code"] if response.is_error else ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """A stopped registry, and what is in it."""
+
+    home: Path
+    named: Mapping[str, str]
+    keys: Mapping[tuple[str, Role], str]
+    strangest: str
+
+
+@pytest.fixture(scope="session")
+def made_world(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Made once; every test has a copy."""
+    return asyncio.run(_made(tmp_path_factory.mktemp("world") / "home"))
+
+
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    webhooks = WebhookSettings(http=True, loopback=True, ports=frozenset())
-    async with open_api(tmp_path / "home", webhooks=webhooks) as api:
+async def world(tmp_path: Path, made_world: Made) -> AsyncIterator[World]:
+    shutil.copytree(made_world.home, tmp_path / "home")
+    async with open_api(tmp_path / "home", webhooks=WEBHOOKS) as api:
+        named, keys = dict(made_world.named), made_world.keys
+        yield World(api=api, named=named, keys=keys, strangest=made_world.strangest)
+
+
+async def _made(home: Path) -> Made:
+    async with open_api(home, webhooks=WEBHOOKS) as api:
         for tenant in (OWNER, STRANGER):
             await api.ok("POST", "/tenants", json={"name": tenant})
             await api.ok("PUT", f"/tenants/{tenant}/features", json={"features": {"signing.p256": True}})
         keys = {(tenant, role): await api.key(role, tenant=tenant) for tenant in (OWNER, STRANGER) for role in Role}
         inside = [role for role in Role if role not in (Role.PLATFORM_ADMIN, Role.SERVICE)]
         strangest = await api.key(*inside, tenant=STRANGER)
-        named = await _furnished(api, keys)
-        yield World(api=api, named=named, keys=keys, strangest=strangest)
+        return Made(home=home, named=await _furnished(api, keys), keys=keys, strangest=strangest)
 
 
 async def _furnished(api: Api, keys: Mapping[tuple[str, Role], str]) -> dict[str, str]:

@@ -181,6 +181,46 @@ async def test_whatever_the_superuser_does_is_found_and_located(
     assert (findings[0].seq, problem in findings[0].problem) == (seq, True), findings
 
 
+def _forget(user: Superuser) -> None:
+    """Rewrites the chain, and takes away all that vouches for what was there."""
+    _rewrite(user)
+    user.run("DELETE FROM audit_checkpoints")
+    user.run("UPDATE audit_heads SET signed_seq = 0")
+
+
+def _cut(user: Superuser) -> None:
+    """Cuts the tail off with the checkpoint behind the cut; the head agrees."""
+    _truncate(user)
+    user.run(f"DELETE FROM audit_checkpoints WHERE seq > {HALF}")
+    user.run(f"UPDATE audit_heads SET signed_seq = {HALF}")
+
+
+@pytest.mark.parametrize("tamper", [_forget, _cut])
+async def test_the_registry_signs_nothing_for_whoever_removes_its_checkpoints(
+    api: Api, superuser: Superuser, tamper: Callable[[Superuser], None]
+) -> None:
+    """Neither at intervals nor to verify; what the process signed is not there any more, and verification says so."""
+    audit = api.services.get(AuditService)
+    await write(api, HALF)
+    await audit.sign("default")
+    await write(api, ENTRIES - HALF)
+    await audit.sign("default")
+    tamper(superuser)
+    await write(api, 1)
+    assert await audit.sign_all() == 0
+    verdict = await audit.verify("default")
+    assert verdict.signed_seq <= HALF
+    assert [(found.seq, "this process signed" in found.problem) for found in verdict.findings] == [(ENTRIES, True)]
+
+
+async def test_a_head_that_claims_a_signature_there_is_not_is_found(api: Api, superuser: Superuser) -> None:
+    """Also by a process that signed nothing: the registry was told that there is nothing to sign."""
+    await write(api, ENTRIES)
+    superuser.run(f"UPDATE audit_heads SET signed_seq = {ENTRIES}")
+    findings = (await api.services.get(AuditService).verify("default")).findings
+    assert [(found.seq, "there is none" in found.problem) for found in findings] == [(ENTRIES, True)]
+
+
 async def test_the_registry_itself_cannot_change_or_remove_entries(api: Api) -> None:
     """The database refuses, for entries and checkpoints alike."""
     await write(api, 2)

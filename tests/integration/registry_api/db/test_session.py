@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from core.errors import ErrorCode, Unavailable
 from registry_api.db.engine import create_engine
@@ -97,3 +98,12 @@ async def test_a_writer_that_waits_too_long_is_told_to_come_back(db: Database, t
             assert (caught.value.code, caught.value.retryable) == (ErrorCode.STORE_UNAVAILABLE, True)
             assert caught.value.retry_after is not None
     await stranger.close()
+
+
+@pytest.mark.parametrize("statement", ["SELECT nothing(:value)", "INSERT INTO counter VALUES (:value, 2)"])
+async def test_what_is_bound_to_a_statement_is_in_no_error(either: Database, statement: str) -> None:
+    """Errors are logged; a pass, a secret or a tenant's text is not."""
+    with pytest.raises(DBAPIError) as caught:
+        async with either.write(EVERY_TENANT) as session:
+            await session.execute(text(statement), {"value": "hunter2"})
+    assert "hunter2" not in str(caught.value)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.integration.registry_api.rest import Api, digest_of, tiny_onnx
@@ -64,6 +66,19 @@ async def test_nobody_overwrites_what_they_have_not_seen(digits: Api, path: str)
     await digits.ok("PATCH", path, json={"tags": ["a"]}, headers={"If-Match": f'"x", {etag}'})
     await digits.ok("PATCH", path, json={"tags": ["b"]}, headers={"If-Match": "*"})
     assert await digits.refused("PATCH", "/models/none", json={}, headers={"If-Match": "*"}) == (404, "MODEL_001")
+
+
+@pytest.mark.parametrize(("part", "body"), [("limits", {"burst": 5}), ("features", {"features": {"a": True}})])
+async def test_nobody_overwrites_a_tenants_limits_and_features(digits: Api, part: str, body: Any) -> None:
+    """Both are checked against the tenant as GET shows it, and answer with its new ETag."""
+    path = "/tenants/default"
+    etag = (await digits.http.get(f"/api/v1{path}")).headers["etag"]
+    changed = await digits.http.put(f"/api/v1{path}/{part}", json=body, headers={"If-Match": etag})
+    assert changed.headers["etag"] == (await digits.http.get(f"/api/v1{path}")).headers["etag"] != etag
+    stale = {"If-Match": etag}
+    assert await digits.refused("PUT", f"{path}/{part}", json=body, headers=stale) == (412, "STATE_003")
+    assert await digits.refused("PUT", f"/tenants/none/{part}", json=body, headers=stale) == (404, "TENANT_001")
+    assert await digits.ok("PUT", f"{path}/{part}", json=body) == changed.json()
 
 
 @pytest.mark.parametrize("part", ["files/model.onnx", "manifest", "signature"])

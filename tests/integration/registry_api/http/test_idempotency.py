@@ -13,9 +13,9 @@ import httpx
 import pytest
 from sqlalchemy import update
 
-from core.clock import Clock
+from core.clock import Clock, ManualClock
 from registry_api.http.idempotency.routes import ANSWERS_WITH_SECRETS
-from registry_api.http.idempotency.service import Idempotency
+from registry_api.http.idempotency.service import ANSWER_TIME, Idempotency
 from registry_api.http.idempotency.tables import IdempotencyRow
 from registry_api.http.idempotency.values import Keyed, Recorded
 from registry_api.models.repository import ModelRepository
@@ -128,12 +128,13 @@ def _answered_fields(document: dict[str, Any], operation: dict[str, Any]) -> set
 
 async def test_a_lost_answer_is_not_a_second_effect(api: Api) -> None:
     """Committed without an answer: first 409 IDEMPOTENCY_002, later IDEMPOTENCY_003, or done again where that is the same."""
+    clock = api.services.get(Idempotency)._clock = ManualClock()
     await api.ok("POST", "/models", json={"name": "digits"}, headers=KEY)
     card = {"body": "# digits"}
     await api.ok("PUT", "/models/digits/card", json=card, headers=KEY)
     await _lose_answers(api)
     assert await api.refused("POST", "/models", json={"name": "digits"}, headers=KEY) == (409, "IDEMPOTENCY_002")
-    _age(api)
+    clock.advance(ANSWER_TIME.total_seconds() + 1)
     assert await api.refused("POST", "/models", json={"name": "digits"}, headers=KEY) == (409, "IDEMPOTENCY_003")
     assert (await api.ok("PUT", "/models/digits/card", json=card, headers=KEY))["revision"] == 1
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.integration.registry_api.promotion.governing import add, approve, headers, move, stages, unmet
-from tests.integration.registry_api.rest import Api
+from tests.integration.registry_api.rest import Api, declared, tiny_onnx
 
 AT = "/models/digits/versions/1"
 TO_PRODUCTION = {"stage": "PRODUCTION", "reason": "ready"}
@@ -169,3 +169,17 @@ async def test_evidence_without_what_its_kind_needs_is_refused(digits: Api) -> N
         body = {"kind": kind, "content": content}
         assert await digits.refused("POST", f"{AT}/evidence", json=body) == (422, "VALID_002"), body
     assert (await digits.ok("GET", f"{AT}/evidence"))["items"] == []
+
+
+async def test_who_declared_the_files_is_the_author_whoever_completes_the_upload(digits: Api) -> None:
+    """A developer who is an approver too cannot have a colleague, or a robot, complete the upload and then approve it."""
+    author, robot = await headers(digits, "developer", "approver"), await headers(digits, "developer")
+    files = {"model.onnx": tiny_onnx()}
+    upload = (await digits.ok("POST", "/models/digits/uploads", json={"files": declared(files)}, headers=author))["id"]
+    for path, data in files.items():
+        await digits.ok("PUT", f"/uploads/{upload}/files/{path}", content=data, headers=robot)
+    made = (await digits.ok("POST", f"/uploads/{upload}/complete", headers=robot))["version"]
+    at = f"/models/digits/versions/{made}"
+    state = (await digits.ok("GET", f"{at}/readiness"))["state"]
+    body = {"target": "PRODUCTION", "state": state}
+    assert await digits.refused("POST", f"{at}/approvals", json=body, headers=author) == (403, "AUTH_003")

@@ -7,6 +7,8 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from core.clock import rfc3339
 from registry_api.db.session import EVERY_TENANT
 from registry_api.tenancy.repository import find_credential
@@ -282,3 +284,18 @@ async def test_a_tenants_admin_does_not_take_over_a_key_of_the_platform(api: Api
     refused = (403, "AUTH_003")
     assert await api.refused("POST", f"/keys/{first['id']}/rotate", json={}, headers=admin) == refused
     assert await api.refused("DELETE", f"/keys/{first['id']}", headers=admin) == refused
+
+
+@pytest.mark.parametrize("name", ["*", "../acme", "Acme", "a b", ""])
+async def test_a_service_cannot_name_what_is_no_tenant(api: Api, name: str) -> None:
+    """Neither all tenants at once nor a path: 422, before anything is looked up or a token is made."""
+    service = {"X-API-Key": await api.key("service"), "X-Furoshiki-Tenant": name}
+    for method, path, body in (("GET", "/models", None), ("POST", "/tokens", {})):
+        assert await api.refused(method, path, json=body, headers=service) == (422, "VALID_002")
+
+
+async def test_a_keyed_delivery_for_a_tenant_that_is_not_there_is_told(api: Api) -> None:
+    """404, and not a fault of ours: the key cannot be kept."""
+    service = {"X-API-Key": await api.key("service"), "X-Furoshiki-Tenant": "nobody", "Idempotency-Key": "k"}
+    body: dict[str, object] = {"id": "0" * 32, "requests": []}
+    assert await api.refused("POST", "/requests", json=body, headers=service) == (404, "TENANT_001")

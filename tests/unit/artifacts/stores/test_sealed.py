@@ -220,6 +220,26 @@ async def test_exchanged_encrypted_parts_are_refused(bucket: Bucket, keys: FileK
         await gathered(parts.stream("acme", DIGEST, [first, second]))
 
 
+async def test_a_part_that_says_it_has_an_endless_head_is_not_read(
+    bucket: Bucket, keys: FileKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever can write to the bucket cannot make the registry hold an object of any size in memory."""
+    parts, span = PartStore(bucket, Sealing(keys), SystemClock()), Span(start=0, end=10)
+    await parts.put("acme", DIGEST, span, chunks_of(DATA[:10]))
+    given = 0
+
+    async def stream(_key: str, **_options: object) -> AsyncIterator[bytes]:
+        nonlocal given
+        for _ in range(512):
+            given += 1 << 16
+            yield b"\xff" * (1 << 16)
+
+    monkeypatch.setattr(bucket, "stream", stream)
+    with refused(ErrorCode.BLOB_CORRUPT):
+        await gathered(parts.stream("acme", DIGEST, [span]))
+    assert given == 1 << 16
+
+
 async def test_old_parts_are_swept(bucket: Bucket) -> None:
     """Parts that nobody joined go once they are old."""
     parts = PartStore(bucket, None, SystemClock())

@@ -26,6 +26,7 @@ versions:approve      .     .      .         x          .           x           
 aliases:move          .     .      x         .          x           x             .          .
 gates:manage          .     .      .         .          x           x             .          .
 versions:revoke       .     .      .         .          x           x             .          .
+versions:delete       .     .      .         .          x           x             .          .
 jobs:read             x     .      x         x          x           x             .          x
 jobs:create           .     .      x         .          x           x             .          .
 deployments:read      x     .      x         x          x           x             .          x
@@ -87,5 +88,5 @@ def test_a_container_gives_what_was_added_once() -> None:
     assert services.get(str) == "x"
     with pytest.raises(ValueError, match="registered already"):
         services.add(str, "y")
-    with pytest.raises(LookupError, match=r"bootstrap\.py"):
+    with pytest.raises(LookupError, match=r"bootstrap/platform\.py"):
         services.get(int)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -82,3 +83,15 @@ async def test_files_are_not_bound_by_that_time() -> None:
     exchange = Exchange("PUT", "/files/model.onnx")
     await GUARD(exchange.scope, exchange.receive, exchange.send)
     assert exchange.sent[0]["status"] == 200
+
+
+@pytest.mark.parametrize(
+    "body", [b'"' + b"a" * (1 << 20), b'"' * (1 << 20), b'["' + b'\\"' * (1 << 19), b"\\" * (1 << 20)]
+)
+def test_measuring_a_hostile_body_takes_little_memory(body: bytes) -> None:
+    """At most 64 bytes for each byte of a body that nobody was authenticated for, whatever it is made of."""
+    tracemalloc.start()
+    json_depth(body)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 64 * len(body)

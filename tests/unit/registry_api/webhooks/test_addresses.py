@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+import threading
 from collections.abc import Sequence
 from ipaddress import ip_address
 
@@ -98,6 +101,8 @@ async def test_odd_spellings_of_this_machine_are_refused(url: str) -> None:
         ("https://hooks.example:22/", "port"),
         ("https://hooks.example:99999/", "parsed"),
         ("https://[::1/", "parsed"),
+        ("https://08.08.08.08/", "parsed"),  # the resolver takes it for octal, the sender for nothing
+        ("https://a^b.hooks.example/", "more than one way"),
     ],
 )
 async def test_urls_beyond_the_policy_are_refused(url: str, why: str) -> None:
@@ -125,3 +130,22 @@ async def test_settings_allow_more() -> None:
     assert target.port == 8080
     with pytest.raises(Refused):
         await check_url("http://hooks.example:8080/", policy, answering("169.254.169.254"))
+
+
+async def test_names_that_are_never_answered_hold_up_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenant whose name servers keep silent cannot take the threads that everything else needs."""
+    answered = threading.Event()
+
+    def silent(*_arguments: object, **_options: object) -> list[object]:
+        answered.wait()
+        raise OSError
+
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
+    asked = [asyncio.create_task(check_url("https://hooks.example/", AddressPolicy())) for _ in range(64)]
+    await asyncio.sleep(0)
+    try:
+        async with asyncio.timeout(10):
+            assert await asyncio.to_thread(int, "1") == 1
+    finally:
+        answered.set()
+    assert all(isinstance(refused, Refused) for refused in await asyncio.gather(*asked, return_exceptions=True))

@@ -32,7 +32,8 @@ class FullStore:
     def __init__(self, store: BlobStore, *, puts_left: int) -> None:
         self._store = store
         self._puts_left = puts_left
-        self.read, self.stream, self.size, self.delete = store.read, store.stream, store.size, store.delete
+        self.read, self.stream, self.lend = store.read, store.stream, store.lend
+        self.size, self.delete = store.size, store.delete
 
     async def put(self, tenant: str, chunks: AsyncIterator[bytes], *, digest: str, size: int) -> None:
         if self._puts_left == 0:

@@ -84,6 +84,25 @@ async def test_a_token_ends_with_its_key(api: Api) -> None:
         assert await api.refused("GET", "/models", headers=bearer(token)) == REFUSED
 
 
+async def test_a_token_ends_with_the_secret_it_was_made_with(api: Api) -> None:
+    """Of a key that was rotated because its secret leaked: at once, and those of the new secret go on."""
+    made = await api.ok("POST", "/keys", json={"name": "ci", "roles": ["viewer"]})
+    leaked = await api.ok("POST", "/tokens", json={}, headers={"X-API-Key": made["key"]})
+    rotated = await api.ok("POST", f"/keys/{made['id']}/rotate", json={"overlap_seconds": 0})
+    assert await api.refused("GET", "/whoami", headers=bearer(leaked["token"])) == REFUSED
+    own = await api.ok("POST", "/tokens", json={}, headers={"X-API-Key": rotated["key"]})
+    assert (await api.ok("GET", "/whoami", headers=bearer(own["token"])))["key_id"] == made["id"]
+
+
+async def test_a_token_made_in_an_overlap_ends_with_it(api: Api) -> None:
+    """If it was made with the secret that is about to end."""
+    made = await api.ok("POST", "/keys", json={"name": "ci", "roles": ["viewer"]})
+    await api.ok("POST", f"/keys/{made['id']}/rotate", json={"overlap_seconds": 60})
+    old = await api.ok("POST", "/tokens", json={}, headers={"X-API-Key": made["key"]})
+    assert (datetime.fromisoformat(old["expires_at"]) - datetime.now(UTC)).total_seconds() <= 60
+    assert (await api.ok("GET", "/whoami", headers=bearer(old["token"])))["key_id"] == made["id"]
+
+
 async def test_the_key_set_is_public_and_holds_no_secret(api: Api) -> None:
     """Nobody has to show anything to get it; it is what RFC 8037 says, and no private member is in it."""
     response = await api.http.get("/api/v1/jwks", headers={"X-API-Key": ""})

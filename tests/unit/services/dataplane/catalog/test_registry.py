@@ -651,6 +651,22 @@ async def test_what_a_name_means_is_forgotten_with_the_news(setting: Setting, te
     assert await setting.catalog.versions(ACME, "digits") == ["1", "2"]
 
 
+async def test_a_deleted_version_is_served_no_more_from_the_news_on(setting: Setting) -> None:
+    """Although it is loaded: by its number it is MODEL_001, by the name the next one answers, and restored it is served."""
+    setting.bundle(2, version=1)
+    deleted = setting.bundle(3, version=2)
+    assert (await setting.infer(), await setting.infer(version="2")) == (3, 3)
+    del setting.remote.bundles["acme", "digits"][2]
+    setting.catalog.forget("acme")
+    assert setting.catalog.lease(ACME, "digits", "2") is None
+    with pytest.raises(ModelError, match="MODEL_001"):
+        await setting.infer(version="2")
+    assert await setting.infer() == 2
+    setting.remote.put(deleted)
+    setting.catalog.forget("acme")
+    assert (await setting.infer(), await setting.infer(version="2")) == (3, 3)
+
+
 async def test_news_of_one_tenant_are_none_of_another(setting: Setting) -> None:
     """What others do costs a tenant no question."""
     setting.bundle(2)

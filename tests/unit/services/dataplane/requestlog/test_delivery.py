@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,24 @@ async def test_files_get_a_line_per_request(setting: Setting, tmp_path: Path) ->
     await sink.close()
     lines = (tmp_path / "requests.jsonl").read_text().splitlines()
     assert [json.loads(line)["tenant"] for line in lines] == ["acme"] * 4
+
+
+async def test_a_batch_that_does_not_fit_into_its_file_leaves_nothing_there(setting: Setting, tmp_path: Path) -> None:
+    """No half line is left for the next one to go on from; once there is room, the batch is there once."""
+    path = tmp_path / "requests.jsonl"
+    sink, batch = FileSink(path), batch_of([entry(setting), entry(setting)])
+    await sink.put(batch)
+    whole = path.read_bytes()
+    room = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 10, room[1]))  # as a disk that is full after ten bytes more
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            await sink.put(batch)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, room)
+    assert path.read_bytes() == whole
+    await sink.put(batch)
+    assert path.read_bytes() == 2 * whole
 
 
 @pytest.mark.parametrize(
