@@ -18,7 +18,7 @@ import asyncio
 import hmac
 import os
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -103,7 +103,9 @@ def new_data_key() -> bytes:
     return os.urandom(KEY_BYTES)
 
 
-async def sealed_chunks(cipher: ObjectCipher, head: Head, plaintext: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def sealed_chunks(
+    cipher: ObjectCipher, head: Head, plaintext: AsyncIterator[bytes]
+) -> AsyncGenerator[bytes, None]:
     """Encrypts a stream of exactly ``head.size`` bytes in constant memory."""
     index, held = 0, bytearray()
     async for piece in plaintext:

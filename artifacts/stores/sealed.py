@@ -15,6 +15,7 @@ What is decrypted is authentic: it is what was put under this digest, when its d
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -28,7 +29,7 @@ from artifacts.stores.bucket import Bucket, Small
 from artifacts.stores.failures import corrupt
 from artifacts.stores.interface import StoredBlob
 from artifacts.stores.reading import check_limit, check_start, gather
-from artifacts.stores.threads import ahead
+from artifacts.stores.threads import Ahead
 from core.clock import Clock, SystemClock
 from core.errors import FuroshikiError, NotFound, StoreError
 from core.refs import parse_name
@@ -65,12 +66,21 @@ class SealedBlobStore:
         if before is not None and await self._whole(place, before, size):
             return
         opened = await self._sealing.begin(tenant, digest, size)
-        arriving = CheckedChunks(ahead(chunks), digest=digest, size=size)
-        with arriving.own_failure():
-            sealed = sealed_chunks(opened.cipher, opened.head, ahead(arriving))
-            await self._bucket.publish(place.data(opened.head), ahead(sealed), name=digest)
+        async with aclosing(Ahead(chunks)) as received:
+            arriving = CheckedChunks(received, digest=digest, size=size)
+            await self._publish(place, opened, arriving, digest)
         if not await self._appoint(place, opened, before):
             await self._bucket.delete(place.data(opened.head), name=digest)
+
+    async def _publish(self, place: _Place, opened: Opened, arriving: CheckedChunks, digest: Digest) -> None:
+        """Receives, encrypts and writes at the same time: each stage works on one piece while the next waits for it."""
+        async with (
+            aclosing(Ahead(arriving)) as plain,
+            aclosing(sealed_chunks(opened.cipher, opened.head, plain)) as sealed,
+            aclosing(Ahead(sealed)) as writing,
+        ):
+            with arriving.own_failure():
+                await self._bucket.publish(place.data(opened.head), writing, name=digest)
 
     async def read(self, tenant: str, digest: Digest, *, limit: int) -> bytes:
         """See :meth:`artifacts.stores.interface.BlobStore.read`."""

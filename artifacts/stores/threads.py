@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -46,16 +46,34 @@ async def gathered(chunks: AsyncIterator[bytes], size: int = PIECE_BYTES) -> Asy
         yield held
 
 
-async def ahead(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """The same pieces; the next one is fetched while the last one is used. What fetching raises comes in its turn."""
-    upcoming = asyncio.ensure_future(anext(pieces, None))
-    try:
-        while (piece := await upcoming) is not None:
-            upcoming = asyncio.ensure_future(anext(pieces, None))
-            yield piece
-    finally:
-        upcoming.cancel()
-        await asyncio.gather(upcoming, return_exceptions=True)
+class Ahead:
+    """The same pieces; the next one is fetched while the last one is used. What fetching raises comes in its turn.
+
+    ``aclose`` ends the fetching, and may be called while somebody still waits for a piece.
+    """
+
+    def __init__(self, pieces: AsyncIterator[bytes]) -> None:
+        self._pieces = pieces
+        self._upcoming: asyncio.Future[bytes | None] | None = None
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        piece = await (self._upcoming or self._fetch())
+        if piece is None:
+            raise StopAsyncIteration
+        self._upcoming = self._fetch()
+        return piece
+
+    async def aclose(self) -> None:
+        if self._upcoming is not None:
+            self._upcoming.cancel()
+            await asyncio.gather(self._upcoming, return_exceptions=True)
+
+    def _fetch(self) -> asyncio.Future[bytes | None]:
+        self._upcoming = asyncio.ensure_future(anext(self._pieces, None))
+        return self._upcoming
 
 
 def write_at(descriptor: int, pieces: Sequence[bytes], offset: int) -> int:

@@ -11,7 +11,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Final
 from artifacts.digest import StreamingDigest
 from artifacts.manifest import FileEntry
 from artifacts.stores.interface import BlobStore
-from artifacts.stores.threads import ahead, finished
+from artifacts.stores.threads import Ahead, finished
 from core.errors import ErrorCode, StoreError, Unavailable
 
 _PREFIX: Final = "inspect-"
@@ -81,11 +81,12 @@ async def _copy(store: BlobStore, tenant: str, entry: FileEntry, path: Path) -> 
     if await store.lend(tenant, entry.digest, path):
         return
     with await asyncio.to_thread(path.open, "xb", buffering=0) as file:
-        async for chunk in ahead(store.stream(tenant, entry.digest)):
-            if seen.size + len(chunk) > entry.size:
-                seen.update(chunk)
-                break
-            await finished(_take, chunk, seen, file)
+        async with aclosing(Ahead(store.stream(tenant, entry.digest))) as chunks:
+            async for chunk in chunks:
+                if seen.size + len(chunk) > entry.size:
+                    seen.update(chunk)
+                    break
+                await finished(_take, chunk, seen, file)
     if seen.size > entry.size or seen.value != entry.digest:
         raise StoreError(
             ErrorCode.BLOB_CORRUPT, f"The stored file {entry.path!r} is damaged. Send it again under a new upload."

@@ -12,7 +12,7 @@ from threading import Event
 import pytest
 
 from artifacts.stores.testing import broken, chunks_of
-from artifacts.stores.threads import ahead, finished, gathered, write_at
+from artifacts.stores.threads import Ahead, finished, gathered, write_at
 
 
 async def test_a_cancelled_caller_waits_for_the_thread() -> None:
@@ -55,12 +55,12 @@ async def test_the_next_piece_is_fetched_while_one_is_used() -> None:
             fetched.append(piece)
             yield piece
 
-    pieces = ahead(source())
+    pieces = Ahead(source())
     assert await anext(pieces) == b"a"
     await asyncio.sleep(0)
     assert fetched == [b"a", b"b"]
     assert [piece async for piece in pieces] == [b"b", b"c"]
-    late = ahead(broken(b"a", ValueError("gone")))
+    late = Ahead(broken(b"a", ValueError("gone")))
     assert await anext(late) == b"a"
     with pytest.raises(ValueError, match="gone"):
         await anext(late)
@@ -77,7 +77,7 @@ async def test_who_stops_early_ends_the_fetching() -> None:
         finally:
             ended.set()
 
-    pieces = ahead(source())
+    pieces = Ahead(source())
     assert await anext(pieces) == b"a"
     await asyncio.sleep(0)
     await pieces.aclose()
