@@ -99,6 +99,7 @@ arch: $(VENV)/dev ## Prove the layers of ARCHITECTURE.md
 
 reference: $(VENV)/dev ## Generate docs/reference from the code
 	@$(BIN)/python docs/generate_reference.py
+	@$(BIN)/python docs/generate_cli.py
 
 proto: $(VENV)/dev ## Generate the code beside every .proto file
 	@$(BIN)/python -m deploy.local.protocols
