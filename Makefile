@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCKS := deploy/locks
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-SOURCES := core artifacts runners services registry_api sdk/src deploy/local loadtests tests docs
+SOURCES := core artifacts runners converters services registry_api sdk/src deploy/local loadtests tests docs
 # Where pip finds a CPU build of torch, for example `--index-url <a CPU wheel index>`; empty takes the default index.
 TORCH_PIP_ARGS ?=
 FULL ?=
@@ -28,10 +28,10 @@ BENCH_ARGS ?=
 
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: help demo up bento test check bench load hostile fuzz fmt lint types arch reference proto lock clean
+.PHONY: help demo up bento converters test check bench load hostile fuzz fmt lint types arch reference proto lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/python: 
 	@echo "Creating $(VENV) with $$($(PYTHON) --version)"
@@ -56,6 +56,12 @@ $(VENV)/full: $(LOCKS)/full.txt | $(VENV)/demo
 	@$(PIP) --requirement $<
 	@touch $@
 
+# Not resolved again by pip: xdsl's pin of typing-extensions is overridden (see converters.override).
+$(VENV)/converters: $(LOCKS)/converters.txt | $(VENV)/full
+	@echo "Installing the pinned packages of $< (about 2 GB)"
+	@$(PIP) --no-deps --requirement $<
+	@touch $@
+
 demo: $(VENV)/demo $(if $(FULL),$(VENV)/full) $(if $(PLATFORM),$(VENV)/dev) ## Train, push, sign, build, deploy, infer and tamper (FULL=1 adds MiniLM; PLATFORM=1: on PostgreSQL, Ceph, Redis, OpenBao, OpenID)
 	@$(if $(PLATFORM),deploy/local/apt.sh $(COMPONENTS))
 	@$(BIN)/python -m deploy.local.demo $(if $(FULL),--full) $(if $(PLATFORM),--platform)
@@ -69,7 +75,10 @@ up: $(VENV)/demo ## Run registry, worker and inference in the foreground; state 
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
-test: $(VENV)/dev $(VENV)/full .venv-clients/ready ## Run the whole suite (installs Debian packages it needs when root or through sudo)
+converters: $(VENV)/converters ## Install every converter, and make the environment of onnx2tf (about 4 GB together)
+	@$(BIN)/python -m converters prepare
+
+test: $(VENV)/dev $(VENV)/full $(VENV)/converters .venv-clients/ready ## Run the whole suite (installs Debian packages it needs when root or through sudo)
 	@deploy/local/apt.sh wrk nghttp2-client $(COMPONENTS)
 	@$(BIN)/python -m pytest tests $(SPREAD) $(addprefix --ignore=,$(ALONE))
 	@$(BIN)/python -m pytest $(ALONE)
@@ -90,6 +99,7 @@ arch: $(VENV)/dev ## Prove the layers of ARCHITECTURE.md
 
 reference: $(VENV)/dev ## Generate docs/reference from the code
 	@$(BIN)/python docs/generate_reference.py
+	@$(BIN)/python docs/generate_cli.py
 
 proto: $(VENV)/dev ## Generate the code beside every .proto file
 	@$(BIN)/python -m deploy.local.protocols

@@ -6,8 +6,8 @@
     │   ├── InvalidRequest      VALID_*
     │   ├── TensorError         TENSOR_*
     │   ├── ModelError          MODEL_*
-    │   ├── NotFound            TENANT_001, KEY_001, UPLOAD_001, BUILD_001, DEPLOY_001, TUNING_001, JOB_001, STORE_002,
-    │   │                       GATE_002, WEBHOOK_001
+    │   ├── NotFound            TENANT_001, KEY_001, UPLOAD_001, BUILD_001, DEPLOY_001, TUNING_001, CONVERT_001,
+    │   │                       JOB_001, STORE_002, GATE_002, WEBHOOK_001
     │   ├── Conflict            STATE_*, GATE_001, IDEMPOTENCY_001, IDEMPOTENCY_003
     │   └── AuthError           AUTH_*
     ├── TransientError        the same request may succeed later (``retryable``)
@@ -104,6 +104,7 @@ class ErrorCode(StrEnum):
     BUILD_NOT_FOUND = "BUILD_001"  # no such bento build
     DEPLOYMENT_NOT_FOUND = "DEPLOY_001"  # no such deployment
     TUNING_NOT_FOUND = "TUNING_001"  # no such tuning, or none of that variant on such a device
+    CONVERSION_NOT_FOUND = "CONVERT_001"  # no such conversion, report of one, or calibration data
     WEBHOOK_NOT_FOUND = "WEBHOOK_001"  # no such webhook, or no such delivery of it
     INTERNAL = "INTERNAL_001"  # a fault of ours; details are in the log under the request id
 

@@ -12,6 +12,9 @@ from fastapi.routing import APIRoute
 from core.clock import Clock
 from registry_api.audit import endpoints as audit_endpoints
 from registry_api.builds import endpoints as builds_endpoints
+from registry_api.conversions import endpoints as conversions_endpoints
+from registry_api.conversions.calibrations import endpoints as calibrations_endpoints
+from registry_api.conversions.variants import endpoints as variants_endpoints
 from registry_api.deletion import endpoints as deletion_endpoints
 from registry_api.deployments import endpoints as deployments_endpoints
 from registry_api.http import operations, problem
@@ -42,7 +45,8 @@ PREFIX: Final = "/api/v1"
 VERSION: Final = "0.1.0"
 
 _DESCRIPTION: Final = """
-Tenants, API keys, models and their immutable signed versions, stages, jobs, tunings, Bento builds and deployments.
+Tenants, API keys, models and their immutable signed versions, stages, jobs, tunings, conversions, Bento builds and
+deployments.
 
 Every error has the body `{"error": {code, message, retryable, request_id, details}}`; codes are stable.
 Lists are paged: pass `next_cursor` as `cursor`. Times are RFC 3339 in UTC. Another tenant's resource is 404.
@@ -60,6 +64,9 @@ _ROUTERS: Final = (
     signing_endpoints.router,
     jobs_endpoints.router,
     tunings_endpoints.router,
+    conversions_endpoints.router,
+    calibrations_endpoints.router,
+    variants_endpoints.router,
     builds_endpoints.router,
     deployments_endpoints.router,
     deletion_endpoints.router,
@@ -102,7 +109,7 @@ def create_app(services: Services, limits: LimitSettings, http: HttpSettings, cl
         max_bytes=limits.json_bytes,
         max_depth=limits.json_depth,
         max_seconds=http.body_seconds,
-        streams=(uploads_endpoints.FILE_ROUTE,),
+        streams=(uploads_endpoints.FILE_ROUTE, calibrations_endpoints.FILE_ROUTE),
     )
     app.add_middleware(RequestContext, clock=clock, prefix=PREFIX)
     return app

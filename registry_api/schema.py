@@ -7,6 +7,7 @@ from typing import Final
 
 from registry_api.audit import tables as audit
 from registry_api.builds import tables as builds
+from registry_api.conversions import tables as conversions
 from registry_api.db.engine import Base
 from registry_api.deployments import tables as deployments
 from registry_api.http.idempotency import tables as idempotency
@@ -32,6 +33,7 @@ TABLES: Final = (
     idempotency,
     promotion,
     tunings,
+    conversions,
     builds,
     deployments,
     webhooks,

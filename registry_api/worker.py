@@ -17,12 +17,15 @@ from uuid import uuid4
 
 from prometheus_client import start_http_server
 
+from converters.parity.report import Report
 from registry_api.bootstrap.coordination import coordinated
 from registry_api.bootstrap.platform import Platform, address_policy, open_platform, secret_keeper
 from registry_api.builds.builder import BentoBuilder, BuildOptions
 from registry_api.builds.context import INSTALLATION
 from registry_api.builds.handler import BuildHandler
 from registry_api.builds.wheel import WheelCache
+from registry_api.conversions.child import ConvertLimits
+from registry_api.conversions.handler import ConvertHandler, ConvertOptions
 from registry_api.deployments.credentials import ProbeKeys
 from registry_api.deployments.deploying import DeployHandler, DeployOptions
 from registry_api.deployments.process import LOOPBACK, ProcessOptions, ProcessTarget
@@ -153,7 +156,8 @@ def _handlers(platform: Platform, own: WorkerSettings, target: ProcessTarget) ->
         host=socket.gethostname(),
         timeout=own.deployments.timeout_seconds,
     )
-    return _build_handler(platform, own), _tune_handler(platform, own), deploying, stopping
+    working = (_build_handler(platform, own), _tune_handler(platform, own), _convert_handler(platform, own))
+    return *working, deploying, stopping
 
 
 def _tune_handler(platform: Platform, own: WorkerSettings) -> TuneHandler:
@@ -162,6 +166,29 @@ def _tune_handler(platform: Platform, own: WorkerSettings) -> TuneHandler:
         scratch=platform.settings.scratch_dir / "tunings", limits=limits, timeout_seconds=own.tunings.timeout_seconds
     )
     return TuneHandler(platform.db, platform.store, platform.keys, platform.clock, options=options)
+
+
+def _convert_handler(platform: Platform, own: WorkerSettings) -> ConvertHandler:
+    settings = platform.settings
+    limits = ConvertLimits(
+        budget_seconds=own.conversions.budget_seconds,
+        memory_bytes=own.conversions.memory_bytes,
+        state=settings.home.resolve() / "converters",
+    )
+    options = ConvertOptions(
+        scratch=settings.scratch_dir / "conversions",
+        limits=limits,
+        picture=_picture,
+        timeout_seconds=own.conversions.timeout_seconds,
+    )
+    return ConvertHandler(platform.db, platform.store, platform.keys, platform.clock, options=options)
+
+
+def _picture(report: Report) -> bytes:
+    """Imported here only: a worker that converts nothing need not carry it."""
+    from converters.parity.picture import picture
+
+    return picture(report)
 
 
 def _build_handler(platform: Platform, own: WorkerSettings) -> BuildHandler:

@@ -31,7 +31,7 @@ from runners.cache import LoadedModel
 from runners.devices import usable_cores
 from runners.handle import EmbeddedHandle
 from runners.interface import Runner, RunnerOptions
-from runners.loading import backend_of, open_runner
+from runners.loading import backend_of, device_of, open_runner
 from runners.settings import ServingSettings
 from runners.tuning.advice import Advice, Plan
 from runners.tuning.device import fingerprint_here, this_device
@@ -100,7 +100,7 @@ class ModelLoader:
         bundle = verifier.verify(source, subject=subject)
         plan = Plan(options=self.options, limits=self.limits)
         if tuning is not None and self.advice is not None:
-            here = this_device(backend_of(bundle.manifest.format))
+            here = this_device(backend_of(bundle.manifest.format, device_of(bundle.manifest.variant)))
             plan = self.advice.applied(plan, tuning, bundle=bundle, verifier=verifier, here=here)
         runner = open_runner(bundle, options=plan.options)
         try:

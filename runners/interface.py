@@ -7,15 +7,21 @@ Lifecycle, in this order:
 * ``Runner.run`` blocks the calling thread, releases the GIL while it computes, and may be called from as many threads at
   once as ``RunnerOptions.instances`` says. It stays usable after a failure, and ends early when it is asked to stop.
 * ``Runner.close`` frees the model's memory. It may be called twice; ``run`` after ``close`` raises ``MODEL_002``.
+
+A ``RunnerPlugin`` offers a backend without importing its runtime. Backends of other distributions are found by their entry
+points (:mod:`runners.plugins`); they are held to the same port, whose version they name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from core.tensors import Array, Signature
+
+PORT_VERSION: Final = 1
+"""Of everything in this module. It rises when a backend written for it before could no longer be used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +30,7 @@ class RunnerOptions:
 
     threads: int = 1  # threads inside one execution (intra-op)
     instances: int = 1  # executions in flight at once
+    entry: str | None = None  # which of a model's several signatures is run; None: the runtime's default
 
 
 class StopSignal:
@@ -83,6 +90,16 @@ class Runner(Protocol):
         ...
 
 
+@runtime_checkable
+class StatesPrecision(Protocol):
+    """A runner that knows the precision of its model's numbers inside, which its inputs and outputs need not show."""
+
+    @property
+    def precision(self) -> str:
+        """As in the name of a variant: fp32, fp16, bf16, fp64, int8, int8dyn or int8w16a."""
+        ...
+
+
 class Backend(Protocol):
     """One runtime on one device class: makes runners from verified files."""
 
@@ -111,4 +128,36 @@ class Backend(Protocol):
         Raises:
             ModelError: ``MODEL_003`` with the runtime's reason if it refuses the files.
         """
+        ...
+
+
+class RunnerPlugin(Protocol):
+    """Offers one backend: says what it would load, and whether it can, before anything heavy is imported."""
+
+    @property
+    def port(self) -> int:
+        """The :data:`PORT_VERSION` it was written for."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """That of its backend, unique in an installation, for example ``onnx-cpu``."""
+        ...
+
+    @property
+    def formats(self) -> frozenset[str]:
+        """The manifest formats its backend loads."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """What its backend computes on, as in the name of a variant: ``cpu``, ``cuda``, ``edgetpu``."""
+        ...
+
+    def is_available(self) -> str | None:
+        """None if the backend can be made here, else the reason and the remedy. Cheap; imports no runtime."""
+        ...
+
+    def backend(self) -> Backend:
+        """Makes the backend, importing its runtime. Called at most once, and only if it is available."""
         ...

@@ -11,12 +11,12 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
-from core.errors import ErrorCode, OperatorError, TensorError, Unavailable
+from core.errors import ErrorCode, FuroshikiError, OperatorError, TensorError, Unavailable
 from core.inference import InferenceRequest
 from core.tensors import ANY, Array, DType, Signature, TensorSpec, dtype_from_numpy
 from runners.interface import Runner, StopSignal
@@ -62,6 +62,8 @@ class FakeRunner:
 
 class RunnerContract(ABC):
     """What every backend's runner does. Subclass it and make runners of ``y = x @ w`` with ``x`` [-1, 4], ``y`` [-1, 3]."""
+
+    lends_results: ClassVar[bool] = True  # whether results lie in memory of the runtime's, not in copies
 
     @abstractmethod
     def make_runner(self, weights: Array) -> Runner:
@@ -109,6 +111,32 @@ class RunnerContract(ABC):
             results: list[Any] = list(pool.map(lambda x: runner.run({"x": x})["y"], inputs))
         for x, y in zip(inputs, results, strict=True):
             np.testing.assert_allclose(y, x @ weights)
+
+    def test_results_belong_to_the_caller(self, runner: Runner) -> None:
+        """A result shares no memory with the input or a later result, and the input is left as it was."""
+        x = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+        sent = x.copy()
+        first = runner.run({"x": x})["y"]
+        kept = first.copy()
+        second = runner.run({"x": x + 1})["y"]
+        assert not np.shares_memory(first, second)
+        assert not np.shares_memory(first, x)
+        np.testing.assert_array_equal(first, kept)
+        np.testing.assert_array_equal(x, sent)
+
+    def test_results_are_in_the_runtimes_own_memory(self, runner: Runner) -> None:
+        """Where the runtime lends its memory a result is not copied into numpy's."""
+        result = runner.run({"x": np.ones((2, 4), dtype=np.float32)})["y"]
+        assert result.flags.owndata is not self.lends_results
+
+    def test_a_stopped_run_ends_with_an_error(self, runner: Runner, weights: Array) -> None:
+        """A run whose signal was given before it began ends at once, and the runner stays usable."""
+        stop = StopSignal()
+        stop.stop()
+        x = np.ones((1, 4), dtype=np.float32)
+        with pytest.raises(FuroshikiError):
+            runner.run({"x": x}, stop)
+        np.testing.assert_allclose(runner.run({"x": x}, StopSignal())["y"], x @ weights)
 
     def test_close_may_be_called_twice_and_ends_use(self, runner: Runner) -> None:
         """After close, twice, a run is refused with MODEL_002."""

@@ -24,7 +24,7 @@ import torch
 
 from deploy.local.case import Case, largest_difference
 from deploy.local.sentences import SENTENCES, neighbours_agree
-from runners.backends.onnx import OnnxCpuBackend
+from runners.backends.onnx.backend import OnnxBackend
 from runners.interface import RunnerOptions
 
 Embeddings: TypeAlias = npt.NDArray[np.float32]  # [sentences, 384], rows of length 1
@@ -95,7 +95,7 @@ class MiniLM:
 
     def error_of(self, file: Path) -> float:
         """The largest absolute difference to ``embed`` over all sentences, each alone and all in one padded batch."""
-        runner = OnnxCpuBackend().load({file.name: file.read_bytes()}, options=RunnerOptions())
+        runner = OnnxBackend().load({file.name: file.read_bytes()}, options=RunnerOptions())
         together = runner.run(self.tokens(SENTENCES))[OUTPUT]
         alone = np.concatenate([runner.run(self.tokens([sentence]))[OUTPUT] for sentence in SENTENCES])
         runner.close()

@@ -22,6 +22,10 @@ from registry_api.bootstrap.first_start import DEFAULT_TENANT, ensure_first_keys
 from registry_api.bootstrap.governance import add_governance
 from registry_api.bootstrap.identity import add_identity
 from registry_api.builds.service import BuildService
+from registry_api.conversions.calibrations.service import CalibrationService
+from registry_api.conversions.routes import ConverterRoutes
+from registry_api.conversions.service import ConversionService
+from registry_api.conversions.variants.service import Descendants, VariantService
 from registry_api.db.session import Database
 from registry_api.deployments.service import DeploymentService
 from registry_api.http.services import Services
@@ -138,20 +142,37 @@ def _add_models(services: Services, platform: Platform) -> ModelInspector:
 
 
 def _add_signing(services: Services, platform: Platform) -> None:
-    db, clock, keys = platform.db, platform.clock, platform.keys
+    clock, keys = platform.clock, platform.keys
     models, tenants = services.get(ModelService), services.get(TenantService)
-    services.add(SigningService, SigningService(db, clock, keys=keys, models=models, tenants=tenants))
+    services.add(SigningService, _signing_service(platform, models, tenants))
     default = platform.settings.keys.co_sign
     services.add(CoSigning, CoSigning(models=models, tenants=tenants, keys=keys, clock=clock, default=default))
+
+
+def _signing_service(platform: Platform, models: ModelService, tenants: TenantService) -> SigningService:
+    return SigningService(
+        platform.db,
+        platform.clock,
+        keys=platform.keys,
+        models=models,
+        tenants=tenants,
+        descendants=Descendants(platform.db),
+    )
 
 
 def _add_work(services: Services, platform: Platform) -> None:
     db, clock, settings = platform.db, platform.clock, platform.settings
     jobs = JobService(db, clock, max_attempts=settings.jobs.max_attempts, queued=settings.jobs.queued)
-    builds = BuildService(db, platform.store, clock, services.get(ModelService), jobs)
+    models = services.get(ModelService)
+    variants = VariantService(db, platform.store, platform.keys, models)
+    builds = BuildService(db, platform.store, clock, models, jobs, variants=variants)
     folder = settings.deployments_dir
     services.add(JobService, jobs)
-    services.add(TuningService, TuningService(db, clock, services.get(ModelService), jobs))
+    services.add(TuningService, TuningService(db, clock, models, jobs))
+    services.add(VariantService, variants)
+    services.add(ConverterRoutes, ConverterRoutes())
+    services.add(ConversionService, ConversionService(db, platform.store, clock, models, jobs))
+    services.add(CalibrationService, CalibrationService(db, platform.store, platform.keys, clock, models))
     services.add(BuildService, builds)
     services.add(DeploymentService, DeploymentService(db, clock, builds=builds, jobs=jobs, folder=folder))
 

@@ -93,7 +93,14 @@ class BentoBuilder:
         task.progress(0.2, "staging the build context")
         wheel = await self._wheels.wheel(task)
         blueprint = self._options.blueprint
-        await asyncio.to_thread(blueprint.stage, context, tenant=source.tenant, trust=policy.to_bytes(), wheel=wheel)
+        await asyncio.to_thread(
+            blueprint.stage,
+            context,
+            model_format=source.format,
+            tenant=source.tenant,
+            trust=policy.to_bytes(),
+            wheel=wheel,
+        )
         if tuning is not None:
             _add_tuning(context, tuning, bundle, verifier, task)
         spec = self._spec(source, context, scratch / "bento.tar")

@@ -6,21 +6,30 @@ model/                                the bundle: manifest.json, model.sig, file
 tuning.json                           how the model runs fastest, if it was measured
 trust/<tenant>.json                   whose signatures count; the deployer may point at a fresher copy
 wheels/                               our SDK, as a wheel
-requirements.txt                      deploy/locks/serving.txt and the wheel
+requirements.txt                      the lock of the model's runtime, and no other, and the wheel
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import core
 from artifacts.tuning import TUNING_NAME
+from core.errors import ErrorCode, Unavailable
 
 INSTALLATION: Final = Path(core.__file__).resolve().parents[1]
+LOCKS: Final[Mapping[str, str]] = {
+    "onnx": "serving.txt",
+    "tflite": "serving-litert.txt",
+    "saved_model": "serving-tensorflow.txt",
+    "torchscript": "serving-torch.txt",
+    "torch_export": "serving-torch.txt",
+}
+"""What serves a model of each format, below ``Blueprint.locks``."""
 CODE: Final = ("core", "artifacts", "runners", "services")
 SERVICE: Final = "services.inference.service:Inference"
 _FOLDERS: Final = ("model", "trust", "wheels")
@@ -33,7 +42,7 @@ class Blueprint:
 
     root: Path = INSTALLATION
     code: Sequence[str] = CODE  # packages below ``root``
-    requirements: Path = INSTALLATION / "deploy" / "locks" / "serving.txt"
+    locks: Path = INSTALLATION / "deploy" / "locks"
     service: str = SERVICE
 
     @property
@@ -41,17 +50,23 @@ class Blueprint:
         """Patterns of everything that goes into the Bento."""
         return (*(f"/{folder}/**" for folder in (*self.code, *_FOLDERS)), f"/{TUNING_NAME}")
 
-    def stage(self, context: Path, *, tenant: str, trust: bytes, wheel: Path | None) -> None:
+    def stage(self, context: Path, *, model_format: str, tenant: str, trust: bytes, wheel: Path | None) -> None:
         """Writes everything but ``model/`` and ``tuning.json`` into ``context``.
 
         Raises:
+            Unavailable: ``DEVICE_001`` if no runner loads the format.
             OSError: A file is missing or cannot be written.
         """
+        lock = LOCKS.get(model_format)
+        if lock is None:
+            raise Unavailable(
+                ErrorCode.DEVICE_UNAVAILABLE, f"No runner loads format {model_format!r}; convert it first."
+            )
         for package in self.code:
             shutil.copytree(self.root / package, context / package, ignore=_LEFT_OUT)
         (context / "trust").mkdir()
         (context / "trust" / f"{tenant}.json").write_bytes(trust)
-        lines = self.requirements.read_text().rstrip("\n")
+        lines = (self.locks / lock).read_text().rstrip("\n")
         if wheel is not None:
             (context / "wheels").mkdir()
             shutil.copy2(wheel, context / "wheels")

@@ -10,7 +10,7 @@ from fastapi.responses import Response, StreamingResponse
 
 from core.errors import ErrorCode as E
 from registry_api.builds.schemas import BuildIn, BuildOut
-from registry_api.builds.service import BuildService, finished
+from registry_api.builds.service import BuildService, Wanted, finished
 from registry_api.http.auth import JobCreator, JobReader
 from registry_api.http.fields import IdPath
 from registry_api.http.pagination import Page, Paging
@@ -30,10 +30,14 @@ router: Final = APIRouter(tags=["builds"])
     status_code=202,
     summary="Build a Bento of one variant",
     description="The answer comes at once; the work is the job `job_id`.",
-    responses=problems(E.MALFORMED, E.MODEL_NOT_FOUND, E.QUOTA_EXCEEDED, E.TOO_LARGE, E.UNSUPPORTED_MEDIA_TYPE),
+    responses=problems(
+        *(E.MALFORMED, E.MODEL_NOT_FOUND, E.STATE_CONFLICT, E.QUOTA_EXCEEDED, E.TOO_LARGE, E.UNSUPPORTED_MEDIA_TYPE)
+    ),
 )
 async def create_build(caller: JobCreator, body: BuildIn, builds: Builds) -> BuildOut:
-    return BuildOut.of(await builds.create(caller.tenant, body.model, version=body.version, variant=body.variant))
+    wanted = Wanted(device=body.device, objective=body.objective)
+    created = await builds.create(caller.tenant, body.model, version=body.version, variant=body.variant, wanted=wanted)
+    return BuildOut.of(created)
 
 
 @router.get("/builds", summary="List builds, newest first", responses=problems())

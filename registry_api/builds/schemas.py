@@ -6,7 +6,8 @@ from __future__ import annotations
 from pydantic import Field
 
 from registry_api.builds.values import Build, BuildState
-from registry_api.http.fields import Incoming, Name, Outgoing, Timestamp, Variant, VersionNumber
+from registry_api.conversions.variants.values import Objective
+from registry_api.http.fields import Device, Incoming, Name, Outgoing, Timestamp, Variant, VersionNumber
 from registry_api.jobs.schemas import FaultOut
 
 
@@ -15,7 +16,12 @@ class BuildIn(Incoming):
 
     model: Name
     version: VersionNumber | None = Field(default=None, description="Left out: the one in PRODUCTION, else the newest.")
-    variant: Variant | None = Field(default=None, description="Left out: the one that was uploaded.")
+    variant: Variant | None = Field(default=None, description="Left out: as `objective` says.")
+    device: Device = Field(default="cpu", description="Where it is to run, if no variant is named.")
+    objective: Objective = Field(
+        default=Objective.SOURCE,
+        description="`source`: what was uploaded; where no runner loads that, the fastest variant.",
+    )
 
 
 class BuildOut(Outgoing):

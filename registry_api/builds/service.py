@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from artifacts.digest import Digest
+from artifacts.formats import format_named
 from artifacts.manifest import MAX_MANIFEST_BYTES
 from artifacts.signing.bundle import MAX_SIGNATURE_BYTES
 from artifacts.stores.interface import BlobStore
@@ -15,13 +16,16 @@ from core.clock import Clock
 from core.errors import Conflict, ErrorCode, NotFound, StoreError
 from registry_api.builds.repository import BuildRepository, new_id
 from registry_api.builds.values import Bento, Build
+from registry_api.conversions.variants.service import VariantService
+from registry_api.conversions.variants.values import Objective
 from registry_api.db.session import Database
 from registry_api.http.pagination import Listing, PageRequest, listing
 from registry_api.jobs.interface import JobKind, NewJob
 from registry_api.jobs.service import JobService
 from registry_api.models.repository import hold_version
 from registry_api.models.service import ModelService, raise_no_model
-from registry_api.models.source import source_of
+from registry_api.models.source import Source, source_of
+from registry_api.models.values import Version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,36 +37,75 @@ class Archive:
     chunks: AsyncIterator[bytes]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a Bento is for, where no variant is named."""
+
+    device: str = "cpu"
+    objective: Objective = Objective.SOURCE
+
+
 class BuildService:
     """The builds of the caller's tenant; the work itself is :class:`registry_api.builds.handler.BuildHandler`'s."""
 
-    def __init__(self, db: Database, store: BlobStore, clock: Clock, models: ModelService, jobs: JobService) -> None:
+    def __init__(
+        self,
+        db: Database,
+        store: BlobStore,
+        clock: Clock,
+        models: ModelService,
+        jobs: JobService,
+        *,
+        variants: VariantService,
+    ) -> None:
         self._db = db
         self._store = store
         self._clock = clock
         self._models = models
         self._jobs = jobs
+        self._variants = variants
 
-    async def create(self, tenant: str, model: str, *, version: int | None, variant: str | None) -> Build:
+    async def create(
+        self, tenant: str, model: str, *, version: int | None, variant: str | None, wanted: Wanted | None = None
+    ) -> Build:
         """Asks for a Bento of one variant.
 
         Args:
             tenant: Whose model.
             model: Its name.
             version: None: the one in PRODUCTION, else the newest.
-            variant: None: the one that was uploaded.
+            variant: Its name; None: as ``wanted`` says.
+            wanted: Where it is to run and what matters; None: on the CPU, as it was uploaded if that can be run.
 
         Raises:
             ModelError: ``MODEL_001`` if there is no such version or variant.
+            Conflict: ``STATE_001`` if the variant was rejected, or no form of the version can be run.
             Overloaded: ``QUOTA_001`` if the tenant has too many jobs that have not ended.
         """
-        source = source_of(await self._models.resolve(tenant, model, version), variant)
+        source = await self._source(await self._models.resolve(tenant, model, version), variant, wanted or Wanted())
         build_id = new_id()
         async with self._db.write(tenant) as session:
             if not await hold_version(session, tenant, source.model, source.version):
                 raise_no_model(tenant, f"{source.model}@{source.version}")
             job = await self._jobs.enqueue(session, NewJob(tenant=tenant, kind=JobKind.BUILD, spec={"build": build_id}))
             return await BuildRepository(session, tenant).add(build_id, source, job, now=self._clock.now())
+
+    async def _source(self, version: Version, variant: str | None, wanted: Wanted) -> Source:
+        if variant is None and wanted == Wanted() and format_named(version.format).executable:
+            return source_of(version, None)
+        if variant is None:
+            choice = await self._variants.choice(version, device=wanted.device, objective=wanted.objective)
+            return source_of(version, choice.form.name)
+        await self._variants.check_not_rejected(version, variant)
+        source = source_of(version, variant)
+        if not format_named(source.format).executable:
+            raise Conflict(
+                ErrorCode.STATE_CONFLICT,
+                f"Variant {variant!r} of '{source.ref}' is of format {source.format}, which no runner loads. "
+                "Convert it: furo convert MODEL@VERSION --to FORMAT-PRECISION.",
+                details={"variant": variant},
+            )
+        return source
 
     async def get(self, tenant: str, build_id: str) -> Build:
         """One build.

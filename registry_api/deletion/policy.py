@@ -33,6 +33,7 @@ class Use(StrEnum):
     DEPLOYMENT = "deployment"  # the deployment's
     BUILD = "build"  # the id of the job
     TUNING = "tuning"  # the id of the job
+    CONVERSION = "conversion"  # the id of the job
 
 
 CLEARED_BY: Final[dict[Use, str]] = {
@@ -41,6 +42,7 @@ CLEARED_BY: Final[dict[Use, str]] = {
     Use.DEPLOYMENT: "Stop the deployment.",
     Use.BUILD: "Wait for the job, or cancel it.",
     Use.TUNING: "Wait for the job, or cancel it.",
+    Use.CONVERSION: "Wait for the job, or cancel it.",
 }
 """How each use ends."""
 

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Select, literal, select, union_all, update
 
 from registry_api.builds.tables import BuildRow
+from registry_api.conversions.tables import ConversionRow
 from registry_api.db.session import Session
 from registry_api.deletion.policy import Use, Used
 from registry_api.deployments.states import DeploymentState
@@ -60,6 +61,7 @@ class DeletionRepository:
             _deployed(forms, self._tenant),
             _worked_on(forms, self._tenant, Use.BUILD, BuildRow),
             _worked_on(forms, self._tenant, Use.TUNING, TuningRow),
+            _worked_on(forms, self._tenant, Use.CONVERSION, ConversionRow),
         )
         rows = (await self._session.execute(found)).all()
         return sorted(
@@ -103,7 +105,9 @@ def _deployed(forms: Any, tenant: str) -> Select[int, str, str]:
     )
 
 
-def _worked_on(forms: Any, tenant: str, use: Use, row: type[BuildRow] | type[TuningRow]) -> Select[int, str, str]:
+def _worked_on(
+    forms: Any, tenant: str, use: Use, row: type[BuildRow | TuningRow | ConversionRow]
+) -> Select[int, str, str]:
     """Jobs that have not ended and make something of one of the forms."""
     return (
         select(forms.c.version, literal(use.value), JobRow.id)

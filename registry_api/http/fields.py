@@ -86,6 +86,7 @@ Digest: TypeAlias = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$", examp
 Size: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=MAX_BYTES, description="Bytes."), BeforeValidator(whole)]
 Flag: TypeAlias = Annotated[bool, Field(strict=True)]
 Variant: TypeAlias = Annotated[str, Field(pattern=_VARIANT, max_length=100, examples=["onnx-fp32/cpu"])]
+Device: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=32, examples=["cpu"])]
 VersionNumber: TypeAlias = Annotated[int, Field(strict=True, ge=1, le=MAX_VERSION), BeforeValidator(whole)]
 Moment: TypeAlias = Annotated[
     datetime, BeforeValidator(_only_text), AfterValidator(_to_utc), WithJsonSchema(_DATE_TIME, mode="validation")

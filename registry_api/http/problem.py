@@ -65,7 +65,7 @@ def status_of(code: ErrorCode) -> int:  # noqa: C901, PLR0911, PLR0912 - one fla
             return 404
         case E.UPLOAD_NOT_FOUND | E.BUILD_NOT_FOUND | E.DEPLOYMENT_NOT_FOUND | E.TUNING_NOT_FOUND | E.ROUTE_NOT_FOUND:
             return 404
-        case E.APPROVAL_NOT_FOUND | E.WEBHOOK_NOT_FOUND:
+        case E.APPROVAL_NOT_FOUND | E.WEBHOOK_NOT_FOUND | E.CONVERSION_NOT_FOUND:
             return 404
         case E.METHOD_NOT_ALLOWED:
             return 405

@@ -29,6 +29,7 @@ class JobKind(StrEnum):
     DEPLOY = "deploy"  # starts a Bento on a target
     STOP = "stop"  # ends a deployment
     TUNE = "tune"  # measures a variant on a device
+    CONVERT = "convert"  # makes variants of other formats and precisions, and compares them with their source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

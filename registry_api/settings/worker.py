@@ -35,6 +35,14 @@ class TuningSettings(Section):
     memory_bytes: PositiveInt = 8 * GIB  # address space of the child process
 
 
+class ConversionSettings(Section):
+    """Convert jobs: ``FUROSHIKI_CONVERSIONS__*``."""
+
+    timeout_seconds: PositiveFloat = 1800.0  # of a whole job
+    budget_seconds: PositiveFloat = 1500.0  # of all steps of a conversion together
+    memory_bytes: PositiveInt = 16 * GIB  # address space of each step
+
+
 class DeploymentSettings(Section):
     """Deploy and stop jobs, and the watch over what runs: ``FUROSHIKI_DEPLOYMENTS__*``."""
 
@@ -51,4 +59,5 @@ class WorkerSettings(CoreSettings):
     worker: WorkSettings = WorkSettings()
     builds: BuildSettings = BuildSettings()
     tunings: TuningSettings = TuningSettings()
+    conversions: ConversionSettings = ConversionSettings()
     deployments: DeploymentSettings = DeploymentSettings()

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from artifacts.digest import Digest
 from artifacts.keys.interface import KeyProvider
@@ -33,6 +33,14 @@ from registry_api.webhooks.outbox import emit
 _log: Final = get_logger(__name__)
 
 
+class Offspring(Protocol):
+    """Knows what was made of what; a higher slice has the conversions."""
+
+    async def of(self, tenant: str, digest: Digest) -> frozenset[Digest]:
+        """Manifests of everything that was made of a manifest, of what was made of it, and so on."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Change:
     """What history and webhooks are told."""
@@ -48,13 +56,21 @@ class SigningService:
     """Signing keys, for administrators of a tenant."""
 
     def __init__(
-        self, db: Database, clock: Clock, *, keys: KeyProvider, models: ModelService, tenants: TenantService
+        self,
+        db: Database,
+        clock: Clock,
+        *,
+        keys: KeyProvider,
+        models: ModelService,
+        tenants: TenantService,
+        descendants: Offspring,
     ) -> None:
         self._db = db
         self._clock = clock
         self._keys = keys
         self._models = models
         self._tenants = tenants
+        self._descendants = descendants
 
     async def keys(self, tenant: str) -> list[SigningKey]:
         """The keys a tenant signs with, or has signed with, newest first.
@@ -90,7 +106,7 @@ class SigningService:
         return self._shown(await asyncio.to_thread(self._keys.policy, tenant))
 
     async def revoke(self, principal: Principal, target: Target, *, reason: str) -> Revocation:
-        """Revokes for ever: nothing signed by the key, or made of the digest, is loaded any more.
+        """Revokes for ever: nothing signed by the key, or made of the digest in however many steps, is loaded any more.
 
         Raises:
             NotFound: ``KEY_001`` if the tenant never had such a signing key.
@@ -103,8 +119,9 @@ class SigningService:
             kind, name = "key", target.key_id
         else:
             subject, name = await self._digest(tenant, target)
-            await asyncio.to_thread(lambda: self._keys.revoke(tenant, digests=frozenset({name})))
-            kind, facts = "digest", {"digest": name}
+            children = await self._descendants.of(tenant, name)
+            await asyncio.to_thread(lambda: self._keys.revoke(tenant, digests=children | {name}))
+            kind, facts = "digest", {"digest": name, **({"children": sorted(children)} if children else {})}
             change = _Change(
                 action="version.revoked",
                 event="version.revoked",

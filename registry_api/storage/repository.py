@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads every row of a tenant that refers to a blob: versions, variants, builds and uploads that were not given up."""
+"""Reads every row of a tenant that refers to a blob: versions, variants, conversions, builds and uploads not given up."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from artifacts.digest import Digest
 from registry_api.builds.tables import BuildRow
+from registry_api.conversions.tables import CalibrationRow, ConversionResultRow, ConversionRow, VariantFileRow
 from registry_api.db.session import Session
 from registry_api.deployments.tables import DeploymentRow
 from registry_api.jobs.tables import JobLogRow, JobRow
@@ -27,6 +28,16 @@ _REQUIRED: Final[tuple[tuple[InstrumentedAttribute[str], tuple[_Column, ...]], .
     (VersionFileRow.tenant, (VersionFileRow.digest,)),
     (VersionRow.tenant, (VersionRow.digest, VersionRow.signature_digest)),
     (VariantRow.tenant, (VariantRow.digest, VariantRow.signature_digest)),
+    (VariantFileRow.tenant, (VariantFileRow.digest,)),
+    (CalibrationRow.tenant, (CalibrationRow.digest, CalibrationRow.signature_digest)),
+    (
+        ConversionResultRow.tenant,
+        (
+            ConversionResultRow.report_digest,
+            ConversionResultRow.report_signature_digest,
+            ConversionResultRow.picture_digest,
+        ),
+    ),
     (
         BuildRow.tenant,
         (
@@ -46,7 +57,7 @@ class StorageRepository:
         self._tenant = tenant
 
     async def kept_bytes(self) -> int:
-        """Bytes of distinct blobs: files of versions, archives of builds, and what uploads declare.
+        """Bytes of distinct blobs: files of versions and variants, calibration data, archives of builds, declared uploads.
 
         An upload that was given up counts until its row is removed: until then its blobs may be there. The archive of a
         build counts with the bytes of its files. Manifests and signatures are small and do not count.
@@ -55,7 +66,10 @@ class StorageRepository:
             UploadRow, UploadRow.id == UploadFileRow.upload_id
         )
         kept = union_all(
-            select(VersionFileRow.digest, VersionFileRow.size).where(VersionFileRow.tenant == self._tenant),
+            *(
+                select(table.digest, table.size).where(table.tenant == self._tenant)
+                for table in (VersionFileRow, VariantFileRow, CalibrationRow)
+            ),
             select(BuildRow.archive_digest, BuildRow.size).where(
                 BuildRow.tenant == self._tenant, BuildRow.archive_digest.is_not(None)
             ),
@@ -81,7 +95,7 @@ class StorageRepository:
         return frozenset(found for found in await self._session.scalars(wanted) if found is not None)
 
     async def required(self) -> frozenset[Digest]:
-        """Every digest whose blob must be there: of versions, variants and builds, not of uploads that are being sent."""
+        """Every digest whose blob must be there; not those of uploads that are being sent."""
         wanted = union(
             *(
                 select(column).where(tenant == self._tenant, column.is_not(None))
@@ -92,9 +106,14 @@ class StorageRepository:
         return frozenset(found for found in await self._session.scalars(wanted) if found is not None)
 
     async def sizes(self) -> dict[Digest, int]:
-        """How many bytes the files of versions have, by digest."""
-        found = select(VersionFileRow.digest, VersionFileRow.size).where(VersionFileRow.tenant == self._tenant)
-        return {row.digest: row.size for row in await self._session.execute(found.distinct())}
+        """How many bytes files of versions and variants and calibration data have, by digest."""
+        found = union(
+            *(
+                select(table.digest, table.size).where(table.tenant == self._tenant)
+                for table in (VersionFileRow, VariantFileRow, CalibrationRow)
+            )
+        )
+        return {row.digest: row.size for row in await self._session.execute(found)}
 
     def _live(self, *columns: Any) -> Select[Any]:
         """What uploads declare that were not given up."""
@@ -120,7 +139,7 @@ async def tenant_names(session: Session) -> list[str]:
 
 
 async def forget_jobs(session: Session, *, ended_before: datetime, most: int) -> int:
-    """Removes ended jobs and their logs; of a job that a build, tuning or deployment names, the log only.
+    """Removes ended jobs and their logs; of a job that a build, tuning, conversion or deployment names, the log only.
 
     Args:
         session: For every tenant.
@@ -130,7 +149,8 @@ async def forget_jobs(session: Session, *, ended_before: datetime, most: int) ->
     Returns:
         How many were removed or lost their log; fewer than ``most``: there are no more.
     """
-    named = union(select(BuildRow.job_id), select(TuningRow.job_id), select(DeploymentRow.job_id)).subquery()
+    tables = (BuildRow, TuningRow, ConversionRow, DeploymentRow)
+    named = union(*(select(table.job_id) for table in tables)).subquery()
     is_named = JobRow.id.in_(select(named.c.job_id))
     due = select(JobRow.number, is_named.label("named")).where(
         JobRow.finished_at < ended_before, or_(JobRow.log_size > 0, not_(is_named))

@@ -26,6 +26,7 @@ class EventKind(StrEnum):
     VERSION_PURGED = "version.purged"
     VERSION_STAGE_CHANGED = "version.stage_changed"
     ALIAS_MOVED = "alias.moved"
+    CONVERSION_FINISHED = "conversion.finished"
     BUILD_FINISHED = "build.finished"
     DEPLOYMENT_CHANGED = "deployment.changed"
     KEY_CREATED = "key.created"

@@ -30,20 +30,24 @@ def this_device(backend: Backend, *, cpuinfo: Path = _CPUINFO) -> Device:
         backend: What runs models on it.
         cpuinfo: Linux's list of processors; elsewhere the CPU is named after its architecture.
     """
+    cpu, features = cpu_here(cpuinfo)
+    return Device(cpu=cpu, cores=usable_cores(), runner=backend.name, version=backend.version, features=features)
+
+
+def cpu_here(cpuinfo: Path = _CPUINFO) -> tuple[str, tuple[str, ...]]:
+    """The processor's name and those of its features that matter to inference, sorted."""
     facts = _first_processor(cpuinfo)
-    flags = facts.get("flags", facts.get("Features", "")).split()
-    return Device(
-        cpu=_cpu(facts),
-        cores=usable_cores(),
-        runner=backend.name,
-        version=backend.version,
-        features=tuple(sorted(_FEATURES.intersection(flags))),
-    )
+    return _cpu(facts), _features(facts)
 
 
 def fingerprint_here() -> Digest:
     """The fingerprint of the device this process runs on."""
     return fingerprint_of(_cpu(_first_processor(_CPUINFO)), usable_cores())
+
+
+def _features(facts: dict[str, str]) -> tuple[str, ...]:
+    flags = facts.get("flags", facts.get("Features", "")).split()
+    return tuple(sorted(_FEATURES.intersection(flags)))
 
 
 def _cpu(facts: dict[str, str]) -> str:

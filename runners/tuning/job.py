@@ -27,7 +27,7 @@ from core.clock import SystemClock
 from core.errors import ErrorCode, FuroshikiError
 from runners.batching.options import BatchOptions
 from runners.interface import RunnerOptions
-from runners.loading import backend_of, open_runner
+from runners.loading import backend_of, device_of, open_runner
 from runners.tuning.choice import choose
 from runners.tuning.device import this_device
 from runners.tuning.sweep import SweepOptions, Told, sweep
@@ -71,7 +71,7 @@ def tune(bundle: VerifiedBundle, *, budget_s: float, told: Told) -> Tuning:
         ModelError: ``MODEL_003`` if the runtime refuses the model, or it cannot be measured.
         Unavailable: ``DEVICE_001`` if no backend here loads it.
     """
-    device = this_device(backend_of(bundle.manifest.format))
+    device = this_device(backend_of(bundle.manifest.format, device_of(bundle.manifest.variant)))
     first = open_runner(bundle, options=RunnerOptions())
     signature = first.signature
     first.close()

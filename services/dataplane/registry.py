@@ -10,24 +10,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
-from functools import lru_cache
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import httpx
 
 import furoshiki
 from artifacts.signing.policy import TrustPolicy
-from core.errors import AuthError, ErrorCode, FuroshikiError, ModelError, Unavailable
+from core.errors import AuthError, ErrorCode, FuroshikiError, ModelError
 from core.telemetry.logs import get_logger
-from furoshiki import errors as sdk
+from services.dataplane.faults import translated, unavailable
+from services.dataplane.forms import AS_UPLOADED, Preference, chosen
+from services.dataplane.records import record_of
 from services.edge.auth import Identified
 from services.edge.auth.tenants import TenantRecord
-from services.edge.context import Principal, TenantLimits
-from services.edge.features import effective
+from services.edge.context import Principal
 
 log = get_logger(__name__)
 
@@ -35,7 +33,6 @@ MOST_LISTED: Final = 500  # models of a tenant, or versions of a model, in one l
 _ACTING_FOR: Final = "X-Furoshiki-Tenant"
 _INFER: Final = "models:infer"  # the action a credential must allow
 _MOST_CLIENTS: Final = 1000
-_RETRY_S: Final = 1.0
 _RETRY: Final = furoshiki.Retry(attempts=2, deadline=2.0)  # a request waits; it is told to come back rather
 
 T = TypeVar("T")
@@ -61,13 +58,23 @@ class RegistryGateway:
         api_key: This service's own key, of the role ``service``; None if it only checks credentials.
         timeout_s: Seconds of silence inside a download after which the registry counts as out of reach.
         patience_s: Seconds within which it must answer anything else.
+        prefers: Which form of a version is served.
     """
 
-    def __init__(self, url: str, *, api_key: str | None, timeout_s: float, patience_s: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        api_key: str | None,
+        timeout_s: float,
+        patience_s: float,
+        prefers: Preference = AS_UPLOADED,
+    ) -> None:
         self._url = url
         self._api_key = api_key or ""
         self._timeout_s = timeout_s
         self._patience_s = patience_s
+        self._prefers = prefers
         self._connections = httpx.AsyncHTTPTransport()
         self._callers: OrderedDict[str, furoshiki.AsyncClient] = OrderedDict()
         self._tenants: OrderedDict[str, furoshiki.AsyncClient] = OrderedDict()
@@ -79,7 +86,7 @@ class RegistryGateway:
             AuthError: ``AUTH_002`` if to nobody, ``AUTH_003`` if it may not infer.
             Unavailable: ``STORE_001`` if the registry does not answer in time.
         """
-        with _translated():
+        with translated():
             client = _kept(self._callers, credential, lambda: self._client(credential, self._connections))
             async with asyncio.timeout(self._patience_s):
                 identity = await client.whoami()
@@ -87,7 +94,7 @@ class RegistryGateway:
             raise AuthError(
                 ErrorCode.AUTH_FORBIDDEN, "The credential does not allow to infer; ask for the role 'user'."
             )
-        record = _record(identity)
+        record = record_of(identity)
         principal = Principal(
             tenant=identity.tenant, key_id=identity.key_id, limits=record.limits, features=record.features
         )
@@ -101,13 +108,13 @@ class RegistryGateway:
             Unavailable: ``STORE_001`` if the registry does not answer in time or refuses this service's own key.
         """
         try:
-            with _translated():
+            with translated():
                 async with asyncio.timeout(self._patience_s):
-                    return _record(await self._acting_for(name).whoami())
+                    return record_of(await self._acting_for(name).whoami())
         except ModelError:
             raise AuthError(ErrorCode.AUTH_INVALID, "The credential is for a tenant that does not exist.") from None
         except AuthError as error:
-            raise _unavailable(cause=f"the service's own key: {error}") from None
+            raise unavailable(cause=f"the service's own key: {error}") from None
 
     async def resolve(self, tenant: str, model: str, version: int | str | None) -> furoshiki.Version:
         """What a name and version mean now: the given number or alias, else the one in production, else the newest.
@@ -116,9 +123,21 @@ class RegistryGateway:
             ModelError: ``MODEL_001`` if the tenant has no such model or version.
             Unavailable: ``STORE_001`` if the registry does not answer in time or refuses this service's own key.
         """
-        with _translated():
+        with translated():
             async with asyncio.timeout(self._patience_s):
                 return await self._acting_for(tenant).versions.resolve(model, version)
+
+    async def form(self, tenant: str, version: furoshiki.Version) -> furoshiki.Variant | None:
+        """The variant of a version to serve here; None: what was uploaded, which needs no question.
+
+        Raises:
+            Unavailable: ``DEVICE_001`` if no form of it runs here, ``STORE_001`` as :meth:`resolve`.
+        """
+        if self._prefers.takes(version):
+            return None
+        with translated():
+            async with asyncio.timeout(self._patience_s):
+                return await chosen(self._acting_for(tenant), version, self._prefers)
 
     async def models(self, tenant: str) -> list[furoshiki.Model]:
         """The models of a tenant by name, at most ``MOST_LISTED``.
@@ -138,7 +157,7 @@ class RegistryGateway:
 
     async def _listed(self, items: AsyncIterator[T]) -> list[T]:
         found: list[T] = []
-        with _translated():
+        with translated():
             async with asyncio.timeout(self._patience_s):
                 async for item in items:
                     found.append(item)
@@ -146,25 +165,43 @@ class RegistryGateway:
                         break
         return found
 
-    async def download(self, tenant: str, model: str, version: int, folder: Path) -> None:
-        """Downloads a version's bundle into a folder. What arrives is not trusted: it has yet to be verified.
+    async def download(
+        self, tenant: str, model: str, version: int, folder: Path, *, variant: str | None = None, digest: str = ""
+    ) -> None:
+        """Downloads a bundle into a folder. What arrives is not trusted: it has yet to be verified.
+
+        Args:
+            tenant: Whose.
+            model: Its name.
+            version: Its number.
+            folder: Must not exist.
+            variant: The variant's name; None: what was uploaded.
+            digest: Of the variant's manifest.
 
         Raises:
             ModelError, Unavailable: As :meth:`resolve`.
         """
-        with _translated():
-            await self._acting_for(tenant).versions.download(model, version, folder)
+        with translated():
+            client = self._acting_for(tenant)
+            if variant is None:
+                await client.versions.download(model, version, folder)
+            else:
+                await client.variants.download(model, version, variant, folder, digest=digest)
 
-    async def tuning(self, tenant: str, model: str, version: int, *, device: str) -> bytes | None:
+    async def tuning(
+        self, tenant: str, model: str, version: int, *, device: str, variant: str | None = None
+    ) -> bytes | None:
         """A version's ``tuning.json`` for devices of a fingerprint; it has yet to be verified.
 
         Returns:
             None if there is none, and while the registry cannot tell: a model is served without this advice as well.
         """
         try:
-            with _translated():
+            with translated():
                 async with asyncio.timeout(self._patience_s):
-                    return await self._acting_for(tenant).tunings.document(model, version, device=device)
+                    return await self._acting_for(tenant).tunings.document(
+                        model, version, variant=variant, device=device
+                    )
         except ModelError:
             return None
         except FuroshikiError as error:
@@ -173,7 +210,7 @@ class RegistryGateway:
 
     async def trust(self, tenant: str) -> TrustPolicy:
         """The tenant's trust policy as the registry has it; raises as :meth:`resolve`."""
-        with _translated():
+        with translated():
             async with asyncio.timeout(self._patience_s):
                 return TrustPolicy.from_bytes((await self._acting_for(tenant).trust()).to_bytes())
 
@@ -193,20 +230,6 @@ class RegistryGateway:
         )
 
 
-def _record(identity: furoshiki.Identity) -> TenantRecord:
-    limits = identity.limits
-    return TenantRecord(
-        limits=_limits(**asdict(limits)),
-        features=effective(identity.features),
-    )
-
-
-@lru_cache(maxsize=1024)
-def _limits(**limits: Any) -> TenantLimits:
-    """Equal limits are one object, so that the gate sees by identity that nothing has changed."""
-    return TenantLimits(**limits)
-
-
 def _kept(
     clients: OrderedDict[str, furoshiki.AsyncClient], key: str, make: Callable[[], furoshiki.AsyncClient]
 ) -> furoshiki.AsyncClient:
@@ -218,32 +241,3 @@ def _kept(
             clients.popitem(last=False)
     clients.move_to_end(key)
     return client
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """The SDK's errors, and our patience at its end, as the domain's."""
-    try:
-        yield
-    except sdk.FuroshikiError as error:
-        raise _domain_error(error) from None
-    except TimeoutError:
-        raise _unavailable(cause="no answer in time") from None
-
-
-def _domain_error(error: sdk.FuroshikiError) -> FuroshikiError:
-    if isinstance(error, sdk.AuthError):
-        known = error.code in (ErrorCode.AUTH_REQUIRED, ErrorCode.AUTH_FORBIDDEN)
-        return AuthError(ErrorCode(error.code) if known else ErrorCode.AUTH_INVALID, "The credential is not valid.")
-    if isinstance(error, sdk.NotFound):
-        return ModelError(ErrorCode.MODEL_NOT_FOUND, "The registry knows no such model.")
-    return _unavailable(cause=str(error), registry_request_id=error.request_id)
-
-
-def _unavailable(**log_context: object) -> Unavailable:
-    return Unavailable(
-        ErrorCode.STORE_UNAVAILABLE,
-        "The registry cannot answer now.",
-        log_context=log_context,
-        retry_after=_RETRY_S,
-    )

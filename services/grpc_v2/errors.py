@@ -38,7 +38,7 @@ def grpc_status(code: E) -> StatusCode:  # noqa: C901, PLR0911, PLR0912 -- one f
             return StatusCode.NOT_FOUND
         case E.KEY_NOT_FOUND | E.UPLOAD_NOT_FOUND | E.BUILD_NOT_FOUND | E.DEPLOYMENT_NOT_FOUND | E.TUNING_NOT_FOUND:
             return StatusCode.NOT_FOUND
-        case E.WEBHOOK_NOT_FOUND:
+        case E.WEBHOOK_NOT_FOUND | E.CONVERSION_NOT_FOUND:
             return StatusCode.NOT_FOUND
         case E.ROUTE_NOT_FOUND | E.METHOD_NOT_ALLOWED:
             return StatusCode.UNIMPLEMENTED

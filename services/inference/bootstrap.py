@@ -14,11 +14,13 @@ from core.errors import ErrorCode, InitError
 from runners.batching.policy import BatchLimits
 from runners.bundles import ModelLoader, claimed, load_bundle, loader_of
 from runners.cache import ModelCache
+from runners.loading import CPU, backends
 from runners.remote.handle import attach
 from runners.remote.place import socket_path
 from services.dataplane.catalog.bundle import BundleCatalog
 from services.dataplane.catalog.interface import Catalog
 from services.dataplane.catalog.registry import RegistryCatalog
+from services.dataplane.forms import Preference
 from services.dataplane.infer import DataPlane
 from services.dataplane.meters import Meters
 from services.dataplane.registry import RegistryGateway
@@ -197,7 +199,15 @@ def _gateway(settings: InferenceSettings) -> RegistryGateway | None:
         api_key=_own_key(settings),
         timeout_s=settings.registry.timeout_s,
         patience_s=settings.registry.patience_s,
+        prefers=_preference(settings),
     )
+
+
+def _preference(settings: InferenceSettings) -> Preference:
+    """Which form of a version is served: of those that run here, by what the operator wants."""
+    device = settings.registry.device
+    runs = (offer.formats for offer in backends() if offer.reason is None and offer.device in (device, CPU))
+    return Preference(device=device, objective=settings.registry.objective, formats=frozenset[str]().union(*runs))
 
 
 def _own_key(settings: InferenceSettings) -> str | None:

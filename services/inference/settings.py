@@ -31,6 +31,10 @@ class Registry(Section):
     grace_s: float = Field(default=300.0, ge=0)  # seconds it is used while the registry cannot be reached
     timeout_s: float = Field(default=30.0, gt=0)  # silence inside a download after which it is given up
     sunset: Literal["warn", "refuse"] = "warn"  # what happens to requests for a version after its sunset
+    device: str = Field(default="cpu", pattern=r"^[a-z0-9][a-z0-9._-]*$")  # whose variants are served
+    objective: Literal["source", "latency", "throughput", "size", "fidelity"] = (
+        "source"  # source: as uploaded, if that runs
+    )
     patience_s: float = Field(default=2.0, gt=0)  # the registry counts as out of reach if it answers no question within
 
 

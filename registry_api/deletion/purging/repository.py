@@ -11,6 +11,7 @@ from typing import Any, Final
 from sqlalchemy import delete, func, select, update
 
 from registry_api.builds.tables import BuildRow
+from registry_api.conversions.tables import CalibrationRow, ConversionResultRow, ConversionRow, VariantFileRow
 from registry_api.db.session import Session
 from registry_api.deployments.tables import DeploymentRow
 from registry_api.models.cards.tables import CardRow
@@ -68,11 +69,18 @@ class PurgeRepository:
         """Removes everything that names the version or its blobs; history and events stay."""
         digests = select(VariantRow.digest).where(VariantRow.tenant == self._tenant, VariantRow.version_id == row.id)
         builds = select(BuildRow.id).where(BuildRow.tenant == self._tenant, BuildRow.variant_digest.in_(digests))
+        variants = select(VariantRow.id).where(VariantRow.tenant == self._tenant, VariantRow.version_id == row.id)
+        conversions = select(ConversionRow.id).where(
+            ConversionRow.tenant == self._tenant, ConversionRow.model == model, ConversionRow.version == row.version
+        )
         uploads = await self._uploads(model, row)
         for table, condition in (
             (DeploymentRow, DeploymentRow.build_id.in_(builds)),
             (BuildRow, BuildRow.variant_digest.in_(digests)),
             (TuningRow, TuningRow.variant_digest.in_(digests)),
+            (ConversionResultRow, ConversionResultRow.conversion_id.in_(conversions)),
+            (ConversionRow, ConversionRow.id.in_(conversions)),
+            (VariantFileRow, VariantFileRow.variant_id.in_(variants)),
             (ApprovalRow, ApprovalRow.version_id == row.id),
             (EvidenceRow, EvidenceRow.version_id == row.id),
             (CardRow, (CardRow.model_id == row.model_id) & (CardRow.version == row.version)),
@@ -102,6 +110,8 @@ class PurgeRepository:
         await self._execute(update(VersionRow).where(*own).values(deleted_at=deleted_at, purge_at=at))
         uploads = (UploadRow.tenant == self._tenant, UploadRow.model == model, UploadRow.state == UploadState.OPEN)
         await self._execute(update(UploadRow).where(*uploads).values(state=UploadState.ABORTED))
+        calibrations = (CalibrationRow.tenant == self._tenant, CalibrationRow.model == model)
+        await self._execute(delete(CalibrationRow).where(*calibrations))
         card = (CardRow.tenant == self._tenant, CardRow.model_id == model_id, CardRow.version == _OF_MODEL)
         await self._execute(delete(CardRow).where(*card))
         terms = (ModelTermRow.tenant == self._tenant, ModelTermRow.model_id == model_id)

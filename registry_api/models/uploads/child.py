@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs ``python -m runners inspect FOLDER`` so that a hostile model meets a short-lived process and not the registry.
+"""Has a child process read a model, so that a hostile one meets a short-lived process and not the registry.
 
+What a runner loads is read by ``python -m runners inspect FOLDER``, what is only converted by ``python -m converters inspect
+FOLDER``; both answer alike.
 The child has its own process group, no settings and no secrets in its environment, and limits on wall time, CPU time, address
 space and written bytes. Nothing in the folder is ever imported: an upload may hold a ``runners/__main__.py``. Whatever is
 left of its group when this returns is killed.
@@ -19,12 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from artifacts.formats import detect
 from registry_api.jobs.process import plain_environment
 
 REPOSITORY: Final = Path(__file__).resolve().parents[3]
 _ANSWER_BYTES: Final = 1 << 20
 _ERROR_BYTES: Final = 1 << 14  # of stderr, kept for the log
-_FILE_BYTES: Final = 1 << 24  # the child has no reason to write files
+_PROGRAMS: Final = {True: "runners", False: "converters"}  # by whether a runner loads the format
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +52,11 @@ async def inspect_in_child(folder: Path, limits: ChildLimits) -> ChildResult:
 
     Raises:
         TimeoutError: If it took longer than its wall time; it was killed.
+        ModelError: ``MODEL_003`` if the files are of no format.
     """
+    program = await asyncio.to_thread(_program, folder)
     child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "runners", "inspect", str(folder)),  # -P: the working folder is no place for code
+        *(sys.executable, "-P", "-m", program, "inspect", str(folder)),  # -P: the working folder is no place for code
         stdin=DEVNULL,
         stdout=PIPE,
         stderr=PIPE,
@@ -69,12 +74,18 @@ async def inspect_in_child(folder: Path, limits: ChildLimits) -> ChildResult:
     return ChildResult(status=status, answer=answer, stderr=stderr.decode(errors="replace"))
 
 
+def _program(folder: Path) -> str:
+    paths = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return _PROGRAMS[detect(paths).executable]
+
+
 def _limit(pid: int, limits: ChildLimits) -> None:
     cpu = int(limits.wall_seconds * (os.cpu_count() or 1)) + 1  # ends the child even if the registry is killed
     with suppress(ProcessLookupError):
         resource.prlimit(pid, resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
         resource.prlimit(pid, resource.RLIMIT_CPU, (cpu, cpu))
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (_FILE_BYTES, _FILE_BYTES))
+        # Some runtimes read folders only: their backends write the model to a file system in memory.
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (limits.memory_bytes, limits.memory_bytes))
         resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
 
 

@@ -51,7 +51,7 @@ router: Final = APIRouter(tags=["uploads"])
     "/models/{model}/uploads",
     status_code=201,
     summary="Declare the files of a new version",
-    responses=problems(*(E.MODEL_NOT_FOUND, E.PATH_UNSAFE, E.QUOTA_EXCEEDED)),
+    responses=problems(*(E.MODEL_NOT_FOUND, E.MODEL_INVALID, E.PATH_UNSAFE, E.QUOTA_EXCEEDED)),
 )
 async def create_upload(caller: ModelWriter, model: NamePath, body: UploadIn, uploads: Uploads) -> UploadOut:
     return UploadOut.of(await uploads.create(caller, body.wanted(model)))

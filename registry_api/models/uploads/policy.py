@@ -4,14 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
+from artifacts.formats import FORMATS, detect
 from artifacts.manifest import FileEntry
 from artifacts.paths import check_distinct
-from core.errors import ErrorCode, InvalidRequest
-
-MODEL_SUFFIX: Final = {"onnx": ".onnx"}
-"""The formats that can be registered, and how the name of their one model file ends."""
+from core.errors import ErrorCode, InvalidRequest, ModelError
 
 
 def check_files(
@@ -26,13 +23,14 @@ def check_files(
 
     Args:
         files: Entries whose paths and digests are well formed.
-        format: A key of :data:`MODEL_SUFFIX`.
+        format: What the caller says they are: a key of :data:`artifacts.formats.FORMATS`.
         max_files: The most files of one upload.
         max_bytes: The most bytes of one file.
         max_total: The most bytes of all files together.
 
     Raises:
         InvalidRequest: ``VALID_003`` over a limit, ``VALID_002`` unless exactly one file is the model.
+        ModelError: ``MODEL_003`` if they are of several formats, or one is a pickle by its name.
         SignatureError: ``SIGN_007`` if two paths are the same file on some system.
     """
     if not 0 < len(files) <= max_files:
@@ -45,6 +43,7 @@ def check_files(
     check_total(files, max_total=max_total)
     check_distinct(entry.path for entry in files)
     model_file(files, format=format)
+    detect(entry.path for entry in files)
 
 
 def check_total(files: Sequence[FileEntry], *, max_total: int) -> None:
@@ -68,12 +67,12 @@ def model_file(files: Sequence[FileEntry], *, format: str) -> FileEntry:  # noqa
     Raises:
         InvalidRequest: ``VALID_002`` if there is none or more than one.
     """
-    suffix = MODEL_SUFFIX[format]
-    found = [entry for entry in files if entry.path.endswith(suffix)]  # as the runtime looks for it
-    if len(found) != 1:
+    try:
+        path = FORMATS[format].main(entry.path for entry in files)
+    except ModelError as error:
         raise InvalidRequest(
             ErrorCode.INVALID_FIELD,
-            f"The upload declares {len(found)} files ending in '{suffix}'; format {format!r} has exactly one.",
-            details={"field": "files", "found": [entry.path for entry in found[:20]]},
-        )
-    return found[0]
+            f"The upload declares no model of format {format!r}. {error.message}",
+            details={"field": "files", **error.details},
+        ) from None
+    return next(entry for entry in files if entry.path == path)

@@ -3,13 +3,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
+from artifacts.formats import detect
 from artifacts.manifest import FileEntry
+from artifacts.paths import check_distinct
 from registry_api.http.fields import Digest, Incoming, Label, Outgoing, Size, Text, Timestamp
 from registry_api.models.uploads.values import Arrived, NewUpload, Progress, UploadState
+
+FormatName: TypeAlias = Literal[
+    "onnx", "tflite", "saved_model", "torchscript", "torch_export", "keras", "jax_export", "factory"
+]
 
 
 class FileIn(Incoming):
@@ -21,9 +27,9 @@ class FileIn(Incoming):
 
 
 class UploadIn(Incoming):
-    """A declared set of files. Exactly one is the model (its name ends in `.onnx`); the others accompany it."""
+    """A declared set of files of one format. Exactly one is the model's main file; the others accompany it."""
 
-    format: Literal["onnx"] = "onnx"
+    format: FormatName | None = Field(default=None, description="Left out: told from the names of the files.")
     files: Annotated[list[FileIn], Field(min_length=1)]
     metadata: Annotated[dict[Label, Text], Field(max_length=64)] = {}  # noqa: RUF012 - pydantic copies it
 
@@ -31,10 +37,13 @@ class UploadIn(Incoming):
         """The request as a value.
 
         Raises:
-            SignatureError: ``SIGN_007`` if a path cannot be part of a bundle.
+            SignatureError: ``SIGN_007`` if a path cannot be part of a bundle, or two are the same file.
+            ModelError: ``MODEL_003`` if the format is left out and cannot be told.
         """
         files = tuple(FileEntry(path=file.path, size=file.size, digest=file.digest) for file in self.files)
-        return NewUpload(model=model, format=self.format, files=files, metadata=self.metadata)
+        check_distinct(file.path for file in files)
+        form = self.format or detect(file.path for file in files).name
+        return NewUpload(model=model, format=form, files=files, metadata=self.metadata)
 
 
 class UploadFileOut(Outgoing):

@@ -11,9 +11,17 @@ from furoshiki.approvals import Approval
 from furoshiki.audit import AuditEntry
 from furoshiki.builds import Build
 from furoshiki.bundle import Manifest, ManifestFile, TrustedKey, TrustPolicy, Verified, parse_policy, verify
+from furoshiki.calibrations import Calibration
 from furoshiki.cards import Card, Lineage, LineageEdge, LineageNode
 from furoshiki.chain import AuditFinding, AuditVerdict, verify_history
 from furoshiki.client import AsyncClient, Client, Identity
+from furoshiki.conversions import (
+    Conversion,
+    ConversionResult,
+    ConversionRoute,
+    ConversionRoutes,
+    Recipe,
+)
 from furoshiki.deletions import Deletion
 from furoshiki.deployments import Deployment
 from furoshiki.errors import (
@@ -48,6 +56,7 @@ from furoshiki.tenants import Tenant, TenantLimits
 from furoshiki.tokens import LoginProvider, Token
 from furoshiki.tunings import Tuning, TuningChoice, TuningDevice, TuningPoint
 from furoshiki.usage import UsageReport, Used
+from furoshiki.variants import VariantChoice, VariantForm
 from furoshiki.version import __version__
 from furoshiki.versions import Deprecation, File, Tensor, Variant, Version
 from furoshiki.webhooks import Delivery, DeliveryAttempt, NewWebhook, Webhook
@@ -61,11 +70,16 @@ __all__ = [
     "AuditVerdict",
     "AuthError",
     "Build",
+    "Calibration",
     "Card",
     "Client",
     "ConfigError",
     "Conflict",
     "ConnectionFailed",
+    "Conversion",
+    "ConversionResult",
+    "ConversionRoute",
+    "ConversionRoutes",
     "DeadlineExceeded",
     "Deletion",
     "Delivery",
@@ -99,6 +113,7 @@ __all__ = [
     "Production",
     "Progress",
     "Readiness",
+    "Recipe",
     "RequestError",
     "Retry",
     "Revocation",
@@ -123,6 +138,8 @@ __all__ = [
     "UsageReport",
     "Used",
     "Variant",
+    "VariantChoice",
+    "VariantForm",
     "Verified",
     "Version",
     "Webhook",

@@ -37,15 +37,25 @@ class Builds(Resource[D]):
     """``client.builds``."""
 
     @operation
-    def create(self, model: str, *, version: int | None = None, variant: str | None = None) -> Steps[Build]:
+    def create(
+        self,
+        model: str,
+        *,
+        version: int | None = None,
+        variant: str | None = None,
+        device: str | None = None,
+        objective: str | None = None,
+    ) -> Steps[Build]:
         """Starts a build.
 
         Args:
             model: The model.
             version: Its version; None: the one in production, else the newest.
-            variant: Such as ``onnx-fp32/cpu``; None: the version's own.
+            variant: Such as ``onnx-fp32/cpu``; None: chosen for ``device`` and ``objective``.
+            device: Where it is to run; None: the CPU.
+            objective: As for :meth:`furoshiki.variants.Variants.choose`; None: what was uploaded, if a runner loads that.
         """
-        fields = {"model": model, "version": version, "variant": variant}
+        fields = {"model": model, "version": version, "variant": variant, "device": device, "objective": objective}
         return (yield from self._api.fetch(json_request("POST", "/builds", fields), Build))
 
     @operation

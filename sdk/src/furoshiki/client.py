@@ -24,7 +24,9 @@ from furoshiki.approvals import Approvals
 from furoshiki.audit import Audit
 from furoshiki.builds import Builds
 from furoshiki.bundle.policy import TrustPolicy, parse_policy
+from furoshiki.calibrations import Calibrations
 from furoshiki.config import Config, config_path, resolve
+from furoshiki.conversions import Conversions
 from furoshiki.deployments import Deployments
 from furoshiki.gates import Gates
 from furoshiki.inference import Inference, InferenceResult
@@ -43,6 +45,7 @@ from furoshiki.tokens import Token, Tokens
 from furoshiki.transport import LOOPBACK, AsyncTransport, SyncTransport
 from furoshiki.tunings import Tunings
 from furoshiki.usage import Usage
+from furoshiki.variants import Variants
 from furoshiki.version import __version__
 from furoshiki.versions import Versions
 from furoshiki.webhooks import Webhooks
@@ -79,6 +82,9 @@ class _Surface(Resource[D]):
         self.stages: Stages[D] = Stages(transport, api)
         self.jobs: Jobs[D] = Jobs(transport, api)
         self.tunings: Tunings[D] = Tunings(transport, api)
+        self.calibrations: Calibrations[D] = Calibrations(transport, api)
+        self.conversions: Conversions[D] = Conversions(transport, api)
+        self.variants: Variants[D] = Variants(transport, api)
         self.builds: Builds[D] = Builds(transport, api)
         self.deployments: Deployments[D] = Deployments(transport, api)
         self.keys: Keys[D] = Keys(transport, api)

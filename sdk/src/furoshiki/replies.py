@@ -51,6 +51,7 @@ _BY_PREFIX: Final[tuple[tuple[str, type[FuroshikiError]], ...]] = (
     ("BUILD_001", NotFound),
     ("DEPLOY_001", NotFound),
     ("TUNING_001", NotFound),
+    ("CONVERT_001", NotFound),
     ("GATE_002", NotFound),
     ("GATE_001", Conflict),
     ("WEBHOOK_001", NotFound),

@@ -19,7 +19,19 @@ from furoshiki.progress import OnProgress, Progress
 from furoshiki.steps import Steps, work
 
 CHUNK: Final = 4 * 1024 * 1024  # bytes hashed between two looks at the event loop
-FORMATS: Final = {".onnx": "onnx", ".tflite": "tflite", ".keras": "keras", ".pt2": "torch-export"}
+FORMATS: Final = {
+    ".onnx": "onnx",
+    ".tflite": "tflite",
+    "saved_model.pb": "saved_model",
+    ".pt": "torchscript",
+    ".ts": "torchscript",
+    ".pt2": "torch_export",
+    ".keras": "keras",
+    ".jax_export": "jax_export",
+    ".jaxexport": "jax_export",
+    "factory.json": "factory",
+}
+"""Formats by how the name of the main file ends, or by its whole name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +45,13 @@ class SourceFile:
 
 
 def infer_format(files: list[str]) -> str:
-    """The model format that the files' suffixes name.
+    """The model format that the files' names say.
 
     Raises:
         InvalidRequest: ``VALID_002`` if they name none or several.
     """
-    found = {FORMATS[suffix] for name in files if (suffix := Path(name).suffix) in FORMATS}
+    ends = (end for name in files for end in (Path(name).suffix, Path(name).name) if end in FORMATS)
+    found = {FORMATS[end] for end in ends}
     if len(found) != 1:
         raise InvalidRequest(
             "VALID_002",

@@ -62,7 +62,9 @@ class Fetcher:
         self._turns = turns
         self._hosts = hosts
 
-    async def load(self, tenant: str, model: str, version: int, digest: str, size: int) -> LoadedModel:
+    async def load(
+        self, tenant: str, model: str, version: int, digest: str, size: int, *, variant: str | None = None
+    ) -> LoadedModel:
         """Fetches, verifies and loads a version.
 
         Args:
@@ -71,6 +73,7 @@ class Fetcher:
             version: Its number.
             digest: What the registry named as its bundle's.
             size: Bytes of its files.
+            variant: Which of its variants; None: what was uploaded.
 
         Raises:
             InvalidRequest: ``VALID_003`` if it is larger than the cache.
@@ -81,7 +84,7 @@ class Fetcher:
             raise _too_large(model, version, size, self._cache.capacity)
         turn = self._turns.take(f"load:{tenant}:{digest}", among=self._hosts, wait_s=_TURN_WAIT_S)
         async with turn, self._loads:
-            loaded = await self._fetched(tenant, model, version, digest)
+            loaded = await self._fetched(tenant, model, version, digest, variant)
         if loaded.digest != digest:
             self._cache.discard(loaded)
             raise SignatureError(
@@ -90,22 +93,22 @@ class Fetcher:
             )
         return loaded
 
-    async def _fetched(self, tenant: str, model: str, version: int, digest: str) -> LoadedModel:
+    async def _fetched(self, tenant: str, model: str, version: int, digest: str, variant: str | None) -> LoadedModel:
         await self._trust.refresh(tenant)
         policy = self._trust.policy(tenant)
         if digest in policy.revoked_digests:
             raise revoked_error("manifest", digest)  # before it is fetched in vain
-        subject = Subject(tenant=tenant, model=model, version=version)
+        subject = Subject(tenant=tenant, model=model, version=version, variant=variant)
         scratch = await asyncio.to_thread(
             partial(tempfile.TemporaryDirectory[str], prefix="furoshiki-", dir=self._scratch)
         )
         try:
             folder = Path(scratch.name) / "bundle"
-            await self._gateway.download(tenant, model, version, folder)
+            await self._gateway.download(tenant, model, version, folder, variant=variant, digest=digest)
             device = self._loader.device
             tuning = None
             if device is not None:
-                tuning = await self._gateway.tuning(tenant, model, version, device=device)
+                tuning = await self._gateway.tuning(tenant, model, version, device=device, variant=variant)
             return await self._loader.load(DirectorySource(folder), subject=subject, policy=policy, tuning=tuning)
         finally:
             # Not awaited: a load that is given up while it waits here would leave its model open.

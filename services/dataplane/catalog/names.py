@@ -35,8 +35,9 @@ class Meaning:
     """What a name means."""
 
     version: int
-    digest: str | None  # None: there is no such model
+    digest: str | None  # of the form that is served; None: there is no such model
     size: int  # bytes of its files
+    variant: str | None = None  # the one of the version that is served here; None: what was uploaded
     fresh_until: float  # on the monotonic clock
     usable_until: float  # while the registry cannot be reached
     notice: Notice | None = None  # None: it is not deprecated
@@ -115,8 +116,10 @@ class Names:
         asked = self._clock.monotonic()
         try:
             found = await self._gateway.resolve(tenant, model, wanted)
-            meaning = self._meaning(found.version, found.digest, found.size, asked)
-            meaning = replace(meaning, notice=_notice(found))
+            form = await self._gateway.form(tenant, found)
+            shown = found if form is None else form
+            meaning = self._meaning(found.version, shown.digest, shown.size, asked)
+            meaning = replace(meaning, notice=_notice(found), variant=None if form is None else form.name)
         except ModelError:
             meaning = self._meaning(0, None, 0, asked)
         except Unavailable:

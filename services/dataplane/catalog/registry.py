@@ -105,7 +105,9 @@ class RegistryCatalog:
     async def acquire(self, principal: Principal, model: str, version: str | None) -> LoadedModel:
         tenant = principal.tenant
         meaning, digest = await self._names.find(tenant, model, version)
-        load = partial(self._fetcher.load, tenant, model, meaning.version, digest, meaning.size)
+        load = partial(
+            self._fetcher.load, tenant, model, meaning.version, digest, meaning.size, variant=meaning.variant
+        )
         loaded = await self._cache.acquire((tenant, digest), load)
         loaded.notice = meaning.notice
         return loaded

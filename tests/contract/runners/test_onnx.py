@@ -15,7 +15,8 @@ from onnx import TensorProto, helper, numpy_helper
 from core.errors import ErrorCode, FuroshikiError, ModelError, TensorError, Unavailable
 from core.tensors import Array
 from runners.__main__ import inspect
-from runners.backends.onnx import OnnxCpuBackend
+from runners.backends.onnx.backend import OnnxBackend
+from runners.backends.onnx.cuda import BoundSession
 from runners.interface import Runner, RunnerOptions, StopSignal
 from runners.testing import RunnerContract
 
@@ -44,14 +45,26 @@ def external(location: str) -> onnx.TensorProto:
 class TestOnnxCpu(RunnerContract):
     def make_runner(self, weights: Array) -> Runner:
         model = linear_model(numpy_helper.from_array(weights, "w"))
-        return OnnxCpuBackend().load({"model.onnx": model}, options=RunnerOptions(instances=2))
+        return OnnxBackend().load({"model.onnx": model}, options=RunnerOptions(instances=2))
+
+
+class TestOnnxBound(RunnerContract):
+    """The way CUDA sessions run, with outputs bound on the CPU."""
+
+    lends_results = False  # copied home from the device
+
+    def make_runner(self, weights: Array) -> Runner:
+        model = linear_model(numpy_helper.from_array(weights, "w"))
+        runner = OnnxBackend().load({"model.onnx": model}, options=RunnerOptions(instances=2))
+        runner._session = BoundSession(runner._session, runner.signature, device="cpu")
+        return runner
 
 
 def test_external_weights_come_from_the_bundle() -> None:
     """Weights in a second file of the bundle are used, and stay alive as long as the runner."""
     weights = np.arange(12, dtype=np.float32).reshape(4, 3)
     files = {"model.onnx": linear_model(external("weights.bin")), "weights.bin": weights.tobytes()}
-    runner = OnnxCpuBackend().load(files, options=RunnerOptions())
+    runner = OnnxBackend().load(files, options=RunnerOptions())
     del files
     x = np.ones((1, 4), dtype=np.float32)
     np.testing.assert_allclose(runner.run({"x": x})["y"], x @ weights)
@@ -94,7 +107,7 @@ def looping_model() -> bytes:
 
 def test_an_execution_stops_when_it_is_asked_to() -> None:
     """A model that would run for years ends when its signal is given, and the runner stays usable."""
-    runner = OnnxCpuBackend().load({"loop.onnx": looping_model()}, options=RunnerOptions())
+    runner = OnnxBackend().load({"loop.onnx": looping_model()}, options=RunnerOptions())
     stop = StopSignal()
     with ThreadPoolExecutor(1) as pool:
         endless = pool.submit(runner.run, {"times": np.array(2**62)}, stop)
@@ -113,7 +126,7 @@ def test_an_output_the_device_has_no_memory_for() -> None:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
     model.ir_version = 9
-    runner = OnnxCpuBackend().load({"m.onnx": model.SerializeToString()}, options=RunnerOptions())
+    runner = OnnxBackend().load({"m.onnx": model.SerializeToString()}, options=RunnerOptions())
     with pytest.raises(Unavailable) as caught:
         runner.run({"size": np.array([2**45])})
     assert caught.value.code is ErrorCode.DEVICE_UNAVAILABLE
@@ -128,7 +141,7 @@ def test_the_runtimes_own_file_format_is_refused(tmp_path: Path) -> None:
     good = linear_model(numpy_helper.from_array(np.zeros((4, 3), dtype=np.float32), "w"))
     ort.InferenceSession(good, options, providers=["CPUExecutionProvider"])
     with pytest.raises(ModelError):
-        OnnxCpuBackend().load({"m.onnx": (tmp_path / "model.ort").read_bytes()}, options=RunnerOptions())
+        OnnxBackend().load({"m.onnx": (tmp_path / "model.ort").read_bytes()}, options=RunnerOptions())
 
 
 @pytest.mark.parametrize("location", ["weights.bin", "./weights.bin", "../weights.bin", "sub/../weights.bin"])
@@ -140,7 +153,7 @@ def test_weights_outside_the_bundle_are_refused(tmp_path: Path, monkeypatch: pyt
         (place / "weights.bin").write_bytes(np.zeros(12, dtype=np.float32).tobytes())
     monkeypatch.chdir(folder)
     with pytest.raises(ModelError) as caught:
-        OnnxCpuBackend().load({"model.onnx": linear_model(external(location))}, options=RunnerOptions())
+        OnnxBackend().load({"model.onnx": linear_model(external(location))}, options=RunnerOptions())
     assert caught.value.code is ErrorCode.MODEL_INVALID
 
 
@@ -158,14 +171,14 @@ def test_constant_with_external_data_is_refused(tmp_path: Path, monkeypatch: pyt
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
     model.ir_version = 9
     with pytest.raises(ModelError):
-        OnnxCpuBackend().load({"model.onnx": model.SerializeToString()}, options=RunnerOptions())
+        OnnxBackend().load({"model.onnx": model.SerializeToString()}, options=RunnerOptions())
 
 
 @pytest.mark.parametrize("names", [[], ["a.onnx", "b.onnx"]])
 def test_a_bundle_holds_exactly_one_model(names: list[str]) -> None:
     """None or two .onnx files are refused with the count."""
     with pytest.raises(ModelError, match=str(len(names))):
-        OnnxCpuBackend().load(dict.fromkeys(names, b""), options=RunnerOptions())
+        OnnxBackend().load(dict.fromkeys(names, b""), options=RunnerOptions())
 
 
 @pytest.mark.parametrize("damage", [b"", b"not a model", slice(0, 60)])
@@ -174,7 +187,7 @@ def test_a_damaged_file_is_refused_with_the_runtimes_reason(damage: bytes | slic
     good = linear_model(numpy_helper.from_array(np.zeros((4, 3), dtype=np.float32), "w"))
     data = good[damage] if isinstance(damage, slice) else damage
     with pytest.raises(ModelError, match=r"onnxruntime refuses the model: .+") as caught:
-        OnnxCpuBackend().load({"model.onnx": data}, options=RunnerOptions())
+        OnnxBackend().load({"model.onnx": data}, options=RunnerOptions())
     assert caught.value.code is ErrorCode.MODEL_INVALID
 
 
@@ -188,7 +201,7 @@ def test_string_tensors_travel_as_utf8() -> None:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
     model.ir_version = 9
-    runner = OnnxCpuBackend().load({"m.onnx": model.SerializeToString()}, options=RunnerOptions())
+    runner = OnnxBackend().load({"m.onnx": model.SerializeToString()}, options=RunnerOptions())
     words = np.array([b"bento", "包む".encode()], dtype=object)
     assert runner.run({"x": words})["y"].tolist() == ["bento", "包む"]
     with pytest.raises(TensorError) as caught:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runners.backends.onnx import OnnxCpuBackend, OnnxRunner
+from runners.backends.onnx.backend import OnnxBackend, OnnxRunner
 from runners.interface import RunnerOptions
 
 if TYPE_CHECKING:
@@ -37,6 +37,6 @@ def minilm(tmp_path_factory: pytest.TempPathFactory) -> Exported:
 
 @pytest.fixture
 def runner(minilm: Exported) -> Iterator[OnnxRunner]:
-    runner = OnnxCpuBackend().load({"minilm.onnx": minilm.file.read_bytes()}, options=RunnerOptions())
+    runner = OnnxBackend().load({"minilm.onnx": minilm.file.read_bytes()}, options=RunnerOptions())
     yield runner
     runner.close()

@@ -15,7 +15,7 @@ from onnx import numpy_helper
 
 from core.tensors import ANY, Array, DType, Signature, TensorSpec
 from deploy.local.sentences import SENTENCES, neighbours_agree
-from runners.backends.onnx import OnnxRunner
+from runners.backends.onnx.backend import OnnxRunner
 from runners.batching.batcher import Batcher
 from runners.batching.options import BatchOptions
 from runners.batching.policy import BatchLimits

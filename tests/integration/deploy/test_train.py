@@ -11,7 +11,7 @@ import pytest
 
 from core.tensors import ANY, DType, TensorSpec
 from deploy.local.train import Trained, train_digits, train_wine
-from runners.backends.onnx import OnnxCpuBackend
+from runners.backends.onnx.backend import OnnxBackend
 from runners.interface import RunnerOptions
 
 
@@ -24,7 +24,7 @@ def test_onnx_predicts_what_scikit_learn_predicts(
     """On the held-out rows the classifier reaches its floor, and ONNX gives its labels, row by row and in one batch."""
     trained = train(tmp_path)
     case = trained.case()
-    runner = OnnxCpuBackend().load({case.file.name: case.file.read_bytes()}, options=RunnerOptions())
+    runner = OnnxBackend().load({case.file.name: case.file.read_bytes()}, options=RunnerOptions())
     assert runner.signature.inputs == (TensorSpec(name="X", dtype=DType.FP32, shape=(ANY, columns)),)
     assert runner.signature.batched
     alone = np.concatenate([runner.run(inputs)[case.output] for inputs in case.singles])

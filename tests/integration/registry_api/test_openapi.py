@@ -26,6 +26,7 @@ KEY = re.compile(r"[!-~]{1,255}")
 BEYOND_SCHEMA = frozenset(
     {
         "create_upload",  # safe paths, one model among them
+        "put_calibration",  # an archive
         "create_key",  # an expiry that lies ahead
         "deprecate",  # a sunset that lies ahead
         "add_evidence",  # a bill of materials in one of two formats

@@ -48,8 +48,8 @@ def test_a_verified_bundle_runs() -> None:
 
 def test_an_unknown_format_is_device_001() -> None:
     """A format no backend here loads is named, with those that are."""
-    with refused(ErrorCode.DEVICE_UNAVAILABLE, "'tflite'", "onnx"):
-        open_runner(verified(format="tflite"), options=RunnerOptions())
+    with refused(ErrorCode.DEVICE_UNAVAILABLE, "'caffe'", "onnx"):
+        open_runner(verified(format="caffe"), options=RunnerOptions())
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,8 @@ RESOURCES = (
     "approvals",
     "audit",
     "builds",
+    "calibrations",
+    "conversions",
     "deployments",
     "gates",
     "inference",
@@ -32,6 +34,7 @@ RESOURCES = (
     "tokens",
     "tunings",
     "usage",
+    "variants",
     "versions",
     "webhooks",
 )

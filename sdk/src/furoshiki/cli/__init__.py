@@ -13,8 +13,10 @@ from furoshiki.cli.approve import approvals, approve
 from furoshiki.cli.audit import audit
 from furoshiki.cli.build import build
 from furoshiki.cli.card import card, tag
+from furoshiki.cli.convert import convert
 from furoshiki.cli.deletion import model, version
 from furoshiki.cli.deploy import deploy, stop
+from furoshiki.cli.devices import devices
 from furoshiki.cli.exits import Exit
 from furoshiki.cli.gates import gates
 from furoshiki.cli.infer import infer
@@ -25,6 +27,7 @@ from furoshiki.cli.logs import logs
 from furoshiki.cli.models import models
 from furoshiki.cli.ps import ps
 from furoshiki.cli.push import pull, push
+from furoshiki.cli.report import report
 from furoshiki.cli.requests import requests
 from furoshiki.cli.rollback import deprecate, history, rollback
 from furoshiki.cli.search import search
@@ -62,8 +65,10 @@ for _command in (
     audit,
     build,
     card,
+    convert,
     deploy,
     deprecate,
+    devices,
     gates,
     history,
     infer,
@@ -77,6 +82,7 @@ for _command in (
     ps,
     pull,
     push,
+    report,
     requests,
     rollback,
     search,

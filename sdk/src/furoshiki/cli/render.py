@@ -17,7 +17,7 @@ from rich.tree import Tree
 
 from furoshiki.cli.app import App
 
-Columns: TypeAlias = Mapping[str, str]  # heading by attribute
+Columns: TypeAlias = Mapping[str, str]  # heading by attribute; a dot leads into it
 
 _PIPE_WIDTH: Final = 10_000  # columns where nobody sees a screen: nothing is cut
 
@@ -31,7 +31,7 @@ def show_list(app: App, values: Iterable[Any], columns: Columns) -> None:
     for heading in columns.values():
         table.add_column(heading, overflow="fold")
     for value in values:
-        table.add_row(*(Text(_cell(getattr(value, name))) for name in columns))
+        table.add_row(*(Text(_cell(_attribute(value, name))) for name in columns))
     _screen().print(table)
 
 
@@ -40,7 +40,7 @@ def show_one(app: App, value: Any, columns: Columns) -> None:
     if app.output == "json":
         print_json(value)
         return
-    show_facts([(heading, getattr(value, name)) for name, heading in columns.items()])
+    show_facts([(heading, _attribute(value, name)) for name, heading in columns.items()])
 
 
 def show_facts(facts: Sequence[tuple[str, object]]) -> None:
@@ -66,6 +66,13 @@ def print_json(value: object) -> None:
 
 def _screen() -> Console:
     return Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+
+
+def _attribute(value: object, name: str) -> object:
+    """An attribute, or with dots one of an attribute; None where there is nothing on the way."""
+    for part in name.split("."):
+        value = None if value is None else getattr(value, part)
+    return value
 
 
 def _cell(value: object) -> str:

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fake's jobs, tunings, builds, deployments, keys and tenants. A job moves one state further at every look at it."""
+"""The fake's jobs, tunings, conversions, builds, deployments, keys, tenants. Each look moves a job one state further."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
+from furoshiki.testing.conversions import FakeConversions
 from furoshiki.testing.exchange import Answer, Call, Problem, json_answer, page
 from furoshiki.testing.registry import FakeRegistry
 from furoshiki.testing.tunings import FakeTunings
@@ -29,6 +30,7 @@ class FakeOperations:
         self._registry = registry
         self._jobs: dict[str, dict[str, Any]] = {}
         self._tunings = FakeTunings(registry, self._start, self._jobs)
+        self._conversions = FakeConversions(registry, self._start, self._jobs)
         self._builds: dict[str, dict[str, Any]] = {}
         self._deployments: dict[str, dict[str, Any]] = {}
         self._keys: dict[str, dict[str, Any]] = {}
@@ -47,7 +49,7 @@ class FakeOperations:
                 return self._key_route(call, rest)
             case ("tenants", *rest):
                 return self._tenant_route(call, rest)
-        return self._tunings.handle(call)
+        return self._conversions.handle(call) or self._tunings.handle(call)
 
     def _job_route(self, call: Call, rest: list[str]) -> Answer | None:
         match call.method, rest:

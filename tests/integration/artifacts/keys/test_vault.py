@@ -69,7 +69,8 @@ def test_racing_processes_agree(openbao: OpenBao, prefix: str) -> None:
         thread.join()
     policy = provider(openbao, prefix).policy("acme")
     assert policy.revoked_digests == set(digests)
-    assert (len(policy.keys), policy.serial) == (5, 9)
+    assert policy.serial == 9  # the first key, four revocations, four rotations
+    assert 2 <= len(policy.keys) <= 5  # rotations of the same moment may find the same newest key
     assert {provider(openbao, prefix).signer("acme").key_id for _ in range(3)} == {policy.keys[-1].key_id}
 
 

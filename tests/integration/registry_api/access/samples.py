@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tests.integration.registry_api.access.world import MODEL, NEW_FILES
+from tests.integration.registry_api.access.world import CALIBRATION, MODEL, NEW_FILES
 
 REASON: Final = {"reason": "test"}
 CHAMPION: Final = {"version": 1, "expected": 1, **REASON}
@@ -22,13 +22,15 @@ NOBODYS: Final[dict[str, str]] = {
     "upload": "0" * 32,
     "webhook": "0" * 32,
     "tuning": "0" * 32,
+    "conversion": "0" * 32,
+    "calibration": "nobodys.npz",
     "build": "0" * 32,
     "job": "0" * 32,
     "name": "nobodys-deployment",
     "key": "0" * 16,
 }
 # Parameters that say which part of such a thing is meant, or that mean the same in every tenant.
-SHARED: Final = frozenset({"version", "alias", "approval", "delivery", "path", "target", "tenant"})
+SHARED: Final = frozenset({"version", "alias", "approval", "delivery", "path", "target", "tenant", "form", "device"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +101,15 @@ SAMPLES: Final[Mapping[str, Sample]] = {
     "POST /models/{model}/versions/{version}/evidence": Sample(json={"kind": "evaluation", "content": {"accuracy": 1}}),
     "GET /models/{model}/versions/{version}/lineage": Sample(),
     "GET /models/{model}/versions/{version}/tuning": Sample(),
+    "POST /models/{model}/versions/{version}/conversions": Sample(json={"to": "onnx-int8"}),
+    "GET /models/{model}/versions/{version}/variants": Sample(),
+    "GET /models/{model}/versions/{version}/variants/choice": Sample(),
+    "GET /models/{model}/versions/{version}/variants/{form}/{device}/manifest": Sample(),
+    "GET /models/{model}/versions/{version}/variants/{form}/{device}/signature": Sample(),
+    "GET /models/{model}/versions/{version}/variants/{form}/{device}/files/{path}": Sample(),
+    "PUT /models/{model}/calibrations/{calibration}": Sample(content=CALIBRATION),
+    "GET /models/{model}/calibrations": Sample(),
+    "GET /models/{model}/calibrations/{calibration}": Sample(),
     "GET /uploads/{upload}": Sample(),
     "PUT /uploads/{upload}/files/{path}": Sample(content=b"bytes"),
     "DELETE /uploads/{upload}": Sample(),
@@ -120,6 +131,12 @@ SAMPLES: Final[Mapping[str, Sample]] = {
     "POST /tunings": Sample(json={"model": MODEL}),
     "GET /tunings": Sample(),
     "GET /tunings/{tuning}": Sample(),
+    "GET /conversions": Sample(),
+    "GET /conversions/routes": Sample(),
+    "GET /conversions/{conversion}": Sample(),
+    "GET /conversions/{conversion}/report": Sample(),
+    "GET /conversions/{conversion}/report/signature": Sample(),
+    "GET /conversions/{conversion}/report/picture": Sample(),
     "POST /builds": Sample(json={"model": MODEL}),
     "GET /builds": Sample(),
     "GET /builds/{build}": Sample(),

@@ -26,6 +26,7 @@ STRANGER: Final = "stranger"
 MODEL: Final = "owners-model"
 FILES: Final = {"model.onnx": tiny_onnx()}
 WEBHOOKS: Final = WebhookSettings(http=True, loopback=True, ports=frozenset())
+CALIBRATION: Final = b"PK\x03\x04 an archive, as far as anybody looks here"
 
 
 @dataclass(kw_only=True)
@@ -101,6 +102,8 @@ async def _furnished(api: Api, keys: Mapping[tuple[str, Role], str]) -> dict[str
         await api.ok("POST", f"/webhooks/{webhook['id']}/test")
         (delivery,) = (await api.ok("GET", f"/webhooks/{webhook['id']}/deliveries"))["items"]
         tuning = await api.ok("POST", "/tunings", json={"model": MODEL})
+        conversion = await api.ok("POST", f"{version}/conversions", json={"to": "onnx-fp16"})
+        await api.ok("PUT", f"/models/{MODEL}/calibrations/theirs.npz", content=CALIBRATION)
         build = await api.ok("POST", "/builds", json={"model": MODEL})
         key = await api.ok("POST", "/keys", json={"name": "theirs", "roles": ["viewer"]})
         await _deploy(api, build)
@@ -116,6 +119,10 @@ async def _furnished(api: Api, keys: Mapping[tuple[str, Role], str]) -> dict[str
             "webhook": webhook["id"],
             "delivery": delivery["id"],
             "tuning": tuning["id"],
+            "conversion": conversion["id"],
+            "calibration": "theirs.npz",
+            "form": "onnx-fp32",
+            "device": "cpu",
             "build": build["id"],
             "job": build["job_id"],
             "name": "their-deployment",

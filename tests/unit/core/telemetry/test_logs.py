@@ -32,11 +32,12 @@ def stderr(capsys: pytest.CaptureFixture[str]) -> Iterator[Stderr]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     propagate = logging.getLogger("uvicorn.access").propagate
+    before = structlog.get_config()
     yield Stderr(capsys)
     root.handlers[:] = handlers
     root.setLevel(level)
     logging.getLogger("uvicorn.access").propagate = propagate
-    structlog.reset_defaults()
+    structlog.configure(**before)
 
 
 def events(stream: Stderr) -> list[dict[str, Any]]:

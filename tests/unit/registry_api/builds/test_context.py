@@ -5,7 +5,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from registry_api.builds.context import Blueprint
+from artifacts.formats import FORMATS
+from artifacts.testing import refused
+from core.errors import ErrorCode
+from registry_api.builds.context import LOCKS, Blueprint
 
 
 def _blueprint(root: Path) -> Blueprint:
@@ -13,9 +16,8 @@ def _blueprint(root: Path) -> Blueprint:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text("x")
     (root / "serving.txt").write_text("bentoml==1.4.39\n")
-    return Blueprint(
-        root=root, code=("core", "services"), requirements=root / "serving.txt", service="services.app:App"
-    )
+    (root / "serving-litert.txt").write_text("bentoml==1.4.39\nai-edge-litert==2.3.0\n")
+    return Blueprint(root=root, code=("core", "services"), locks=root, service="services.app:App")
 
 
 def _files(folder: Path) -> set[str]:
@@ -26,7 +28,7 @@ def test_code_trust_wheel_and_requirements_are_staged(tmp_path: Path) -> None:
     """Caches, hidden files and other packages stay out; the wheel is among the requirements."""
     (tmp_path / "sdk-1.whl").write_bytes(b"wheel")
     blueprint = _blueprint(tmp_path / "root")
-    blueprint.stage(tmp_path / "context", tenant="acme", trust=b"{}", wheel=tmp_path / "sdk-1.whl")
+    blueprint.stage(tmp_path / "context", model_format="onnx", tenant="acme", trust=b"{}", wheel=tmp_path / "sdk-1.whl")
     assert _files(tmp_path / "context") == {
         "core/__init__.py",
         "services/app.py",
@@ -39,8 +41,28 @@ def test_code_trust_wheel_and_requirements_are_staged(tmp_path: Path) -> None:
 
 def test_without_a_wheel_the_requirements_are_the_lock(tmp_path: Path) -> None:
     """The pinned requirements are copied as they are."""
-    _blueprint(tmp_path / "root").stage(tmp_path / "context", tenant="acme", trust=b"{}", wheel=None)
+    _blueprint(tmp_path / "root").stage(
+        tmp_path / "context", model_format="onnx", tenant="acme", trust=b"{}", wheel=None
+    )
     assert (tmp_path / "context" / "requirements.txt").read_text() == "bentoml==1.4.39\n"
+
+
+def test_the_requirements_are_those_of_the_runtime(tmp_path: Path) -> None:
+    """A TFLite model brings LiteRT and nothing else; what no runner loads is refused."""
+    blueprint = _blueprint(tmp_path / "root")
+    blueprint.stage(tmp_path / "context", model_format="tflite", tenant="acme", trust=b"{}", wheel=None)
+    assert "ai-edge-litert" in (tmp_path / "context" / "requirements.txt").read_text()
+    with refused(ErrorCode.DEVICE_UNAVAILABLE, "keras"):
+        blueprint.stage(tmp_path / "other", model_format="keras", tenant="acme", trust=b"{}", wheel=None)
+
+
+def test_every_format_that_runs_has_a_lock_with_its_runtime_only() -> None:
+    """The locks of the installation exist; each has one of the four runtimes."""
+    assert set(LOCKS) == {name for name, form in FORMATS.items() if form.executable}
+    runtimes = ("onnxruntime", "ai-edge-litert", "tensorflow-cpu", "torch")
+    for lock in set(LOCKS.values()):
+        lines = (Blueprint().locks / lock).read_text().splitlines()
+        assert len({line.partition("==")[0] for line in lines} & set(runtimes)) == 1, lock
 
 
 def test_patterns_are_anchored_at_the_context(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ def test_the_table_of_uses() -> None:
         "deployment": "Stop the deployment.",
         "build": "Wait for the job, or cancel it.",
         "tuning": "Wait for the job, or cancel it.",
+        "conversion": "Wait for the job, or cancel it.",
     }
 
 

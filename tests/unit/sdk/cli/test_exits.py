@@ -172,4 +172,12 @@ def test_ctrl_c_is_exit_130(tmp_path: Path) -> None:
     assert (child.returncode, out, err) == (130, "", "Interrupted.\n")
 
 
-START = "import sys; sys.stdin.readline(); from furoshiki.cli import main; sys.argv = ['furo', 'models']; main()"
+# A shell's background job ignores Ctrl-C, and so do its children; a terminal's does not.
+START = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.stdin.readline()
+from furoshiki.cli import main
+sys.argv = ["furo", "models"]
+main()
+"""

@@ -70,7 +70,8 @@ def environment(served: Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ser
         monkeypatch.setenv(name, value)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    before = structlog.get_config()
     yield served
     root.handlers[:] = handlers
     root.setLevel(level)
-    structlog.reset_defaults()
+    structlog.configure(**before)

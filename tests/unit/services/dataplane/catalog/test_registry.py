@@ -79,6 +79,7 @@ class MemoryRegistry:
     asked: list[tuple[str, str, int | str | None]] = field(default_factory=list)
     downloads: list[tuple[str, str, int]] = field(default_factory=list)
     tunings: dict[tuple[str, str, int], bytes] = field(default_factory=dict)
+    chosen: dict[int, Bundle] = field(default_factory=dict)  # the variant to serve instead of what was uploaded
     away: FuroshikiError | None = None
     open: asyncio.Event = field(default_factory=asyncio.Event)
     line: asyncio.Event = field(default_factory=asyncio.Event)  # downloads wait for it
@@ -116,6 +117,23 @@ class MemoryRegistry:
             deprecation=self.deprecated.get(number),
         )
 
+    async def form(self, tenant: str, version: furoshiki.Version) -> furoshiki.Variant | None:
+        assert tenant == version.tenant
+        bundle = self.chosen.get(version.version)
+        if bundle is None:
+            return None
+        manifest = bundle.manifest
+        return furoshiki.Variant(
+            name=manifest.variant,
+            format=manifest.format,
+            precision="fp16",
+            device="cpu",
+            digest=manifest.digest,
+            key_id=bundle.signer.key_id,
+            size=manifest.size,
+            source=False,
+        )
+
     async def models(self, tenant: str) -> list[furoshiki.Model]:
         self.asked.append((tenant, "*", None))
         if self.away is not None:
@@ -137,7 +155,9 @@ class MemoryRegistry:
             raise ModelError(ErrorCode.MODEL_NOT_FOUND, "The registry knows no such model.")
         return sorted(self.bundles[tenant, model], reverse=True)
 
-    async def download(self, tenant: str, model: str, version: int, folder: Path) -> None:
+    async def download(
+        self, tenant: str, model: str, version: int, folder: Path, *, variant: str | None = None, digest: str = ""
+    ) -> None:
         self.downloads.append((tenant, model, version))
         self.folders.append(folder)
         self.busy += 1
@@ -146,9 +166,14 @@ class MemoryRegistry:
         self.busy -= 1
         if self.away is not None:
             raise self.away
-        self.bundles[tenant, model][version].write(folder)
+        bundle = self.bundles[tenant, model][version] if variant is None else self.chosen[version]
+        assert variant is None or (bundle.manifest.variant, bundle.manifest.digest) == (variant, digest)
+        bundle.write(folder)
 
-    async def tuning(self, tenant: str, model: str, version: int, *, device: str) -> bytes | None:
+    async def tuning(
+        self, tenant: str, model: str, version: int, *, device: str, variant: str | None = None
+    ) -> bytes | None:
+        assert variant is None or variant == self.chosen[version].manifest.variant
         assert device == fingerprint_here()
         return self.tunings.get((tenant, model, version))
 
@@ -216,6 +241,24 @@ async def setting(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterat
         made.trust(trust(signer, tenant=tenant))
     yield made
     await catalog.close()
+
+
+async def test_the_chosen_variant_is_served_and_held_to_its_name(setting: Setting) -> None:
+    """What the registry chose is downloaded, verified as that variant and used; another variant's bundle is refused."""
+    setting.bundle(2)
+    variant = make_bundle(
+        {"model.onnx": times(3)},
+        signer=setting.signers["acme"],
+        signature=SIGNATURE,
+        tenant="acme",
+        model="digits",
+        version=1,
+        variant="onnx-fp16/cpu",
+    )
+    setting.remote.chosen[1] = variant
+    assert await setting.infer() == 3
+    (loaded,) = setting.cache.models
+    assert loaded.digest == variant.manifest.digest
 
 
 async def test_a_model_is_found_verified_and_loaded_once(setting: Setting) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ONNX models on the CPU through onnxruntime.
+"""ONNX models through onnxruntime.
 
 The session is made from bytes in memory, so what runs is what was verified; a path is never opened. A bundle holds one
 ``.onnx`` file; external weight files beside it are given to the runtime from memory as well, and a reference to any other
@@ -12,48 +12,44 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import onnxruntime as ort
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument
 
-from core.errors import ErrorCode, FuroshikiError, ModelError, OperatorError, TensorError, Unavailable
-from core.tensors import ANY, Array, DType, Signature, TensorSpec
+from core.errors import ErrorCode, TensorError
+from core.tensors import Array, DType
+from runners.backends.failures import failure, invalid, refused, unloaded
+from runners.backends.onnx.cuda import BoundSession
+from runners.backends.onnx.precision import precision_of
+from runners.backends.onnx.providers import obtained, wanted
+from runners.backends.onnx.signature import read_signature
 from runners.interface import RunnerOptions, StopSignal
+from runners.precision import precision_of_edges
 
 SUFFIX: Final = ".onnx"
+RUNTIME: Final = "onnxruntime"
 
 # A folder that cannot exist, so that every external reference not answered from memory fails.
 _NO_FOLDER: Final = "/dev/null/absent"
-
 _REJECTIONS: Final = (InvalidArgument, Fail)
-_NO_MEMORY: Final = ("Failed to allocate memory", "std::bad_alloc")
-
-_DTYPES: Final = {
-    "tensor(bool)": DType.BOOL,
-    "tensor(uint8)": DType.UINT8,
-    "tensor(uint16)": DType.UINT16,
-    "tensor(uint32)": DType.UINT32,
-    "tensor(uint64)": DType.UINT64,
-    "tensor(int8)": DType.INT8,
-    "tensor(int16)": DType.INT16,
-    "tensor(int32)": DType.INT32,
-    "tensor(int64)": DType.INT64,
-    "tensor(float16)": DType.FP16,
-    "tensor(bfloat16)": DType.BF16,
-    "tensor(float)": DType.FP32,
-    "tensor(double)": DType.FP64,
-    "tensor(string)": DType.BYTES,
-}
+_BOUND: Final = frozenset({"cuda", "tensorrt"})  # devices whose inputs and outputs are worth binding
 
 
-class OnnxCpuBackend:
-    """Loads ``onnx`` bundles with the CPU execution provider."""
+class OnnxBackend:
+    """Loads ``onnx`` bundles.
 
-    name = "onnx-cpu"
+    Args:
+        device: Whose execution provider is asked for, see :mod:`runners.backends.onnx.providers`.
+    """
+
     version: str = ort.__version__
     formats = frozenset({"onnx"})
+
+    def __init__(self, device: str = "cpu") -> None:
+        self.name = f"onnx-{device}"
+        self._device = device
 
     def load(self, files: Mapping[str, bytes], *, options: RunnerOptions) -> OnnxRunner:
         """Makes a session from the bundle's only ``.onnx`` file.
@@ -63,14 +59,17 @@ class OnnxCpuBackend:
         """
         models = [path for path in files if path.endswith(SUFFIX)]
         if len(models) != 1:
-            raise ModelError(
-                ErrorCode.MODEL_INVALID, f"The bundle holds {len(models)} '{SUFFIX}' files; expected exactly one."
-            )
+            raise invalid(f"The bundle holds {len(models)} '{SUFFIX}' files; expected exactly one.")
         weights = {path: data for path, data in files.items() if path != models[0]}
-        return OnnxRunner(_open_session(files[models[0]], weights, options), weights)
+        session = _open_session(files[models[0]], weights, options, self._device)
+        return OnnxRunner(
+            session, weights, device=obtained(session, self._device), precision=precision_of(files[models[0]])
+        )
 
 
-def _open_session(model: bytes, weights: Mapping[str, bytes], options: RunnerOptions) -> ort.InferenceSession:
+def _open_session(
+    model: bytes, weights: Mapping[str, bytes], options: RunnerOptions, device: str
+) -> ort.InferenceSession:
     settings = ort.SessionOptions()
     settings.intra_op_num_threads = options.threads
     settings.inter_op_num_threads = 1
@@ -85,10 +84,11 @@ def _open_session(model: bytes, weights: Mapping[str, bytes], options: RunnerOpt
         settings.add_external_initializers_from_files_in_memory(
             list(weights), list(weights.values()), [len(data) for data in weights.values()]
         )
+    providers = wanted(device, ort.get_available_providers())
     try:
-        session = ort.InferenceSession(model, settings, providers=["CPUExecutionProvider"], enable_fallback=0)
+        session = ort.InferenceSession(model, settings, providers=providers, enable_fallback=0)
     except Exception as error:
-        raise ModelError(ErrorCode.MODEL_INVALID, f"onnxruntime refuses the model: {_reason(error)}") from None
+        raise refused(RUNTIME, error) from None
     # Kept by the wrapper only to open the session anew on other providers: a second copy of the whole model.
     session._model_bytes = None
     return session
@@ -100,21 +100,27 @@ class OnnxRunner:
     Args:
         session: The open session.
         weights: External weights; the session points into them, so they live as long as it does.
+        device: What the session really computes on.
+        precision: Of the model's weights; None: they do not tell.
     """
 
-    name = "onnx-cpu"
-
-    def __init__(self, session: ort.InferenceSession, weights: Mapping[str, bytes]) -> None:
+    def __init__(
+        self, session: ort.InferenceSession, weights: Mapping[str, bytes], *, device: str, precision: str | None
+    ) -> None:
+        self.name = f"onnx-{device}"
+        self.signature = read_signature(session)
+        self.precision = precision or precision_of_edges(self.signature)
         self._weights = weights
-        self.signature = _read_signature(session)
-        self._session: ort.InferenceSession | None = session
+        self._session: ort.InferenceSession | BoundSession | None = session
         self._output_names = [spec.name for spec in self.signature.outputs]
         self._strings = [spec.name for spec in self.signature.inputs if spec.dtype is DType.BYTES]
+        if device in _BOUND and BoundSession.suits(self.signature):
+            self._session = BoundSession(session, self.signature)
 
     def run(self, inputs: Mapping[str, Array], stop: StopSignal | None = None) -> dict[str, Array]:
         session = self._session
         if session is None:
-            raise Unavailable(ErrorCode.MODEL_NOT_READY, "The model was unloaded.", retry_after=1.0)
+            raise unloaded()
         feed = self._decode_strings(inputs) if self._strings else inputs
         options = None
         if stop is not None:
@@ -123,7 +129,7 @@ class OnnxRunner:
         try:
             results = session.run(self._output_names, feed, options)
         except Exception as error:
-            raise _failure(error) from None
+            raise failure(RUNTIME, error, rejections=_REJECTIONS) from None
         return dict(zip(self._output_names, results, strict=True))
 
     def _decode_strings(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -139,38 +145,3 @@ class OnnxRunner:
     def close(self) -> None:
         self._session = None
         self._weights = {}
-
-
-def _read_signature(session: ort.InferenceSession) -> Signature:
-    return Signature(
-        inputs=tuple(_spec(node) for node in session.get_inputs()),
-        outputs=tuple(_spec(node) for node in session.get_outputs()),
-    )
-
-
-def _spec(node: Any) -> TensorSpec:
-    dtype = _DTYPES.get(node.type)
-    if dtype is None:
-        hint = " Export with zipmap=False." if "map(" in node.type else ""
-        raise ModelError(
-            ErrorCode.MODEL_INVALID, f"Tensor {node.name!r} has type {node.type}; only plain tensors are served.{hint}"
-        )
-    shape = tuple(dim if isinstance(dim, int) and dim >= 0 else ANY for dim in node.shape)
-    return TensorSpec(name=node.name, dtype=dtype, shape=shape)
-
-
-def _failure(error: Exception) -> FuroshikiError:
-    """Whose fault a failed run is: the runtime rejects values and shapes as InvalidArgument or Fail."""
-    reason = _reason(error)
-    if isinstance(error, MemoryError) or any(sign in reason for sign in _NO_MEMORY):
-        return Unavailable(ErrorCode.DEVICE_UNAVAILABLE, "The device has no memory for this request.", retry_after=1.0)
-    if isinstance(error, _REJECTIONS):
-        return TensorError(ErrorCode.TENSOR_REJECTED, f"The model cannot process this input: {reason}")
-    return OperatorError(
-        ErrorCode.INFERENCE_FAILED, f"onnxruntime failed: {reason}", log_context={"cause": repr(error)}
-    )
-
-
-def _reason(error: Exception) -> str:
-    """The runtime's own words on one line, without a local path or more than 400 characters."""
-    return " ".join(str(error).split())[:400]

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The work of a convert job: fetch and verify the source, have a child convert it, sign what it made, store it.
+
+Guarantees. Only what the tenant signed is converted. Every accepted candidate becomes a variant signed with its source as
+parent; of a rejected one only the signed report is kept. Results are written in the transaction that ends the job, once,
+under the tenant's lock, and only if their blobs are still there. Nothing is written if what they were made from, however far
+back, was revoked meanwhile. An attempt that did not end leaves nothing but content-addressed blobs nobody refers to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from artifacts.keys.interface import KeyProvider
+from artifacts.signing.policy import TrustPolicy
+from artifacts.signing.verifier import BundleVerifier, revoked_error
+from artifacts.stores.interface import BlobStore
+from converters.spec import ConvertAnswer
+from core.clock import Clock
+from core.errors import Conflict, ErrorCode
+from registry_api.conversions.calibrations.fetching import fetch_calibration
+from registry_api.conversions.calibrations.repository import CalibrationRepository
+from registry_api.conversions.calibrations.values import Calibration
+from registry_api.conversions.candidates import Work, drafted
+from registry_api.conversions.child import OUTPUT, ConvertLimits, convert_in_child
+from registry_api.conversions.repository import ConversionRepository
+from registry_api.conversions.service import raise_no_conversion
+from registry_api.conversions.storing import Picture, check_stored, stored
+from registry_api.conversions.values import Conversion, Made
+from registry_api.db.session import Database, Session
+from registry_api.jobs.interface import Apply, Fault, Job, JobKind, JobTask, Outcome
+from registry_api.jobs.scratch import scratch_of, sweep_scratch
+from registry_api.models.bundle import fetch_bundle
+from registry_api.models.repository import VersionRepository
+from registry_api.models.service import raise_no_model
+from registry_api.tenancy.repository import lock_tenant
+from registry_api.webhooks.outbox import emit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvertOptions:
+    """Where conversions work and what they may use."""
+
+    scratch: Path  # private; models live below it while they are converted
+    limits: ConvertLimits
+    picture: Picture  # draws a report as SVG
+    timeout_seconds: float = 1800.0  # of a whole job
+
+
+class ConvertHandler:
+    """Runs convert jobs.
+
+    Args:
+        db: Where conversions are.
+        store: Where variants are read and written.
+        keys: Signs variants and reports, and tells whom a tenant trusts.
+        clock: For times of manifests and of validity.
+        options: Folders and limits.
+    """
+
+    kind = JobKind.CONVERT
+
+    def __init__(
+        self, db: Database, store: BlobStore, keys: KeyProvider, clock: Clock, *, options: ConvertOptions
+    ) -> None:
+        self._db = db
+        self._store = store
+        self._keys = keys
+        self._clock = clock
+        self._options = options
+
+    @property
+    def timeout(self) -> float:
+        """Wall time of one attempt in seconds."""
+        return self._options.timeout_seconds
+
+    async def run(self, task: JobTask) -> Outcome:
+        """Converts, signs and stores.
+
+        Raises:
+            SignatureError: A ``SIGN_*`` code: the source or the calibration data does not verify.
+            JobError: ``JOB_002`` if it cannot be converted.
+        """
+        conversion, calibration = await self._conversion(task.job.tenant, str(task.job.spec["conversion"]))
+        with scratch_of(task.job, self._options.scratch) as scratch:
+            await self._fetch(conversion, calibration, scratch, task)
+            answer = await convert_in_child(conversion.source, conversion.plan, scratch, self._options.limits, task)
+            work = Work(
+                conversion=conversion,
+                calibration=calibration,
+                environment=answer.environment,
+                folder=scratch / OUTPUT,
+            )
+            made = await self._made(work, answer, task)
+        await self._check_ancestors(conversion, await asyncio.to_thread(self._keys.policy, task.job.tenant))
+        return Outcome(result=_told(conversion.id, made), apply=self._apply(conversion, made, answer.environment))
+
+    async def abandon(self, job: Job, fault: Fault) -> Apply | None:
+        """Removes what attempts left on this machine. The conversion's row needs nothing: its state is its job's."""
+        await asyncio.to_thread(sweep_scratch, job, self._options.scratch)
+
+        async def apply(session: Session) -> None:
+            await _emit(session, job.tenant, str(job.spec["conversion"]), {"state": "failed", "code": fault.code})
+
+        return apply
+
+    async def _conversion(self, tenant: str, conversion_id: str) -> tuple[Conversion, Calibration | None]:
+        async with self._db.read(tenant) as session:
+            found = await ConversionRepository(session, tenant).get(conversion_id)
+            if found is None:
+                raise_no_conversion(conversion_id)
+            name, calibration = found.plan.calibration, None
+            if name is not None:
+                calibration = await CalibrationRepository(session, tenant).get(found.source.model, name)
+        return found, calibration
+
+    async def _fetch(
+        self, conversion: Conversion, calibration: Calibration | None, scratch: Path, task: JobTask
+    ) -> None:
+        source = conversion.source
+        task.progress(0.02, "verifying the model")
+        policy = await asyncio.to_thread(self._keys.policy, source.tenant)
+        verifier = BundleVerifier(policy, self._clock)
+        await self._check_ancestors(conversion, policy)
+        bundle = await fetch_bundle(self._store, verifier, source, scratch / "model")
+        task.log(f"verified {source.ref} {source.variant} {bundle.digest}, signed by {bundle.key_id}")
+        if calibration is not None:
+            await fetch_calibration(self._store, verifier, calibration, scratch / "calibration")
+            task.log(f"verified calibration data {calibration.name} {calibration.digest}")
+        (scratch / "trust").mkdir()
+        (scratch / "trust" / f"{source.tenant}.json").write_bytes(policy.to_bytes())
+
+    async def _check_ancestors(self, conversion: Conversion, policy: TrustPolicy) -> None:
+        """A verifier looks one generation back; this looks at all of them."""
+        source = conversion.source
+        async with self._db.read(source.tenant) as session:
+            ancestors = await ConversionRepository(session, source.tenant).made_from(source.digest)
+        for digest in (source.digest, *ancestors):
+            if digest in policy.revoked_digests:
+                raise revoked_error("ancestor", digest)
+
+    async def _made(self, work: Work, answer: ConvertAnswer, task: JobTask) -> list[Made]:
+        for failed in answer.failed:
+            task.log(f"could not make {failed.variant}: {failed.code}: {failed.message}")
+        if answer.advice:
+            task.log(answer.advice)
+        signer = await asyncio.to_thread(self._keys.signer, work.conversion.source.tenant)
+        task.progress(0.92, "signing and storing")
+        made = []
+        for candidate in answer.candidates:
+            draft = await asyncio.to_thread(drafted, work, candidate, signer, self._clock)
+            made.append(await stored(self._store, work, draft, self._options.picture))
+            verdict = "accepted" if candidate.accepted else "rejected: " + "; ".join(candidate.reasons)
+            task.log(f"{candidate.variant} {draft.digest}, {draft.manifest.size} bytes: {verdict}")
+        return made
+
+    def _apply(self, conversion: Conversion, made: Sequence[Made], environment: Mapping[str, Any]) -> Apply:
+        source = conversion.source
+
+        async def apply(session: Session) -> None:
+            await lock_tenant(session, source.tenant)
+            await check_stored(self._store, source.tenant, made)
+            version = await VersionRepository(session, source.tenant).get(source.model, source.version)
+            if version is None:
+                raise_no_model(source.tenant, f"{source.model}@{source.version}")
+            taken = {variant.name for variant in version.variants} & {m.result.variant for m in made if _kept(m)}
+            if taken:
+                raise Conflict(
+                    ErrorCode.RESOURCE_EXISTS,
+                    f"Another conversion made {', '.join(sorted(taken))} of {source.ref} meanwhile.",
+                )
+            conversions = ConversionRepository(session, source.tenant)
+            await conversions.finish(conversion.id, made, environment=environment, now=self._clock.now())
+            told = {"state": "succeeded", "model": source.model, "version": source.version}
+            accepted = {"accepted": [m.result.variant for m in made if _kept(m)]}
+            await _emit(session, source.tenant, conversion.id, told | accepted)
+
+        return apply
+
+
+def _kept(made: Made) -> bool:
+    return made.result.accepted
+
+
+def _told(conversion_id: str, made: Sequence[Made]) -> dict[str, str | int]:
+    accepted = [each.result.variant for each in made if _kept(each)]
+    return {"conversion": conversion_id, "accepted": len(accepted), "variants": ", ".join(accepted)}
+
+
+async def _emit(session: Session, tenant: str, conversion_id: str, new: Mapping[str, Any]) -> None:
+    await emit(
+        session,
+        tenant=tenant,
+        kind="conversion.finished",
+        subject=f"conversion/{conversion_id}",
+        old=None,
+        new={"conversion": conversion_id, **new},
+        actor="worker",
+    )

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``furo devices``: what this machine can run models on, as the installed runners tell (``python -m runners devices``)."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+
+import click
+
+from furoshiki.cli.app import App, with_app
+from furoshiki.errors import Unavailable
+
+_SECONDS = 60.0
+
+
+@click.command()
+@with_app
+def devices(app: App) -> None:
+    """Show what this machine can run models on, and why not on the rest."""
+    if importlib.util.find_spec("runners") is None:
+        raise Unavailable(
+            "DEVICE_001", "The runners are not installed here; run this where models are served, from the installation."
+        )
+    asked = [sys.executable, "-m", "runners", "devices", *(["--json"] if app.output == "json" else [])]
+    try:
+        told = subprocess.run(asked, capture_output=True, text=True, timeout=_SECONDS, check=True)  # noqa: S603
+    except (OSError, subprocess.SubprocessError) as error:
+        raise Unavailable("DEVICE_001", f"The runners cannot tell: {error}.") from None
+    click.echo(told.stdout, nl=False)
