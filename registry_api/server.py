@@ -12,6 +12,7 @@ from typing import Any, Final
 import uvicorn
 from fastapi import FastAPI
 
+from core import garbage
 from registry_api.app import create_app
 from registry_api.audit.service import AuditService
 from registry_api.bootstrap.coordination import coordinated
@@ -38,6 +39,7 @@ async def serve(settings: Settings) -> None:
     ):
         app = create_app(services, settings.limits, settings.http, platform.clock)
         sweeping = keep_sweeping(platform, services.get(TenantBlobs), turns)  # type: ignore[type-abstract]
+        garbage.settle()
         async with _meanwhile(sweeping), _meanwhile(services.get(AuditService).keep_signing()):
             await _Server(_configuration(app, settings)).serve()
 

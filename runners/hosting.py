@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
-import gc
 import os
 import signal
 import sys
@@ -19,6 +18,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapp
 from types import FrameType
 from typing import Any, Final, TypeAlias, TypeVar
 
+from core import garbage
 from core.errors import ErrorCode, FuroshikiError, InitError
 from core.telemetry import hot, logs
 from core.telemetry.logs import get_logger
@@ -93,12 +93,7 @@ class Hosted(ABC):
         logs.configure(service=self.name)  # so that a wrong setting is told like any other event
         state = await _unless_ended(self.open())
         self._flusher = asyncio.ensure_future(_flush_metrics())
-        # A full collection visits every object of the imported modules, which stalls requests for tens of milliseconds;
-        # they live as long as the process, so the collector need not look at them again. Requests make few cycles: young
-        # collections may be rarer than for a program at large.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(5_000, 10, 10)
+        garbage.settle()
         return state
 
     async def _stop(self) -> None:

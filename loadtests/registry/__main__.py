@@ -16,6 +16,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from core import garbage
 from deploy.local.components.postgres import PostgresDatabase, postgres
 from loadtests.registry.plans import PAGE, write
 from loadtests.registry.questions import Answered, answer, questions
@@ -58,6 +59,7 @@ async def _ask(database: PostgresDatabase, home: Path, size: Size, times: int) -
     async with open_platform(settings) as platform, open_services(platform) as services:
         talk.print(f"writing {size.versions:,} versions and {size.requests:,} requests")
         await seed(database.owner_url, size)
+        garbage.settle()  # as the server does
         answers = []
         for name, ask in questions(services, size.models).items():
             talk.print(name)
