@@ -80,6 +80,7 @@ converters: $(VENV)/converters ## Install every converter, and make the environm
 
 test: $(VENV)/dev $(VENV)/full $(VENV)/converters .venv-clients/ready ## Run the whole suite (installs Debian packages it needs when root or through sudo)
 	@deploy/local/apt.sh wrk nghttp2-client $(COMPONENTS)
+	@$(BIN)/python -m converters prepare
 	@$(BIN)/python -m pytest tests $(SPREAD) $(addprefix --ignore=,$(ALONE))
 	@$(BIN)/python -m pytest $(ALONE)
 

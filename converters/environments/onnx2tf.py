@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The environment of onnx2tf: exactly ``deploy/locks/onnx2tf.txt``, made with uv when it is first needed.
+"""The environment of onnx2tf: exactly ``deploy/locks/onnx2tf.txt``, made with pip when it is first needed.
 
 It lies in the state folder under the digest of its lock, so another lock means another environment and none is ever changed.
 It is made outside the sandbox, which has no network; an image may ship it made (``python -m converters prepare``). Only one
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -48,8 +49,8 @@ def available() -> str | None:
     """None if the environment is there or can be made, else the reason."""
     if not LOCK.is_file():
         return f"{LOCK.name} is not part of this installation"
-    if python() is None and _uv() is None:
-        return "its environment is not made and uv, which makes it, is not installed"
+    if python() is None and importlib.util.find_spec("pip") is None:
+        return "its environment is not made and pip, which makes it, is not installed"
     return None
 
 
@@ -78,23 +79,16 @@ def ensure(state: Path | None = None) -> Path:
 
 
 def _make(where: Path) -> None:
-    tool = _uv()
-    if tool is None:
-        raise FileNotFoundError("uv is not installed")
     shutil.rmtree(where, ignore_errors=True)
+    interpreter = where / "bin" / "python"
     for arguments in (
-        ["venv", "--python", sys.executable, str(where)],
-        ["pip", "install", "--python", str(where / "bin" / "python"), "--requirement", str(LOCK)],
+        ["venv", "--without-pip", str(where)],
+        ["pip", "--python", str(interpreter), "--quiet", "install", "--no-deps", "--requirement", str(LOCK)],
     ):
         subprocess.run(  # noqa: S603 -- fixed arguments, paths of ours
-            [tool, "--quiet", *arguments], check=True, capture_output=True, timeout=SECONDS, stdin=subprocess.DEVNULL
+            [sys.executable, "-m", *arguments], check=True, capture_output=True, timeout=SECONDS, stdin=subprocess.DEVNULL
         )
     (where / _READY).touch()
-
-
-def _uv() -> str | None:
-    beside = Path(sys.executable).parent / "uv"
-    return str(beside) if beside.is_file() else shutil.which("uv")
 
 
 def _unavailable(error: Exception) -> Unavailable:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,22 +54,21 @@ def test_a_half_made_one_is_none(tmp_path: Path) -> None:
     assert onnx2tf.python(tmp_path) is None
 
 
-def test_without_uv_the_reason_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither made nor makable: unavailable up front, and a coded error if asked for all the same."""
+def test_without_pip_the_reason_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither made nor makable: unavailable up front."""
     monkeypatch.setenv(onnx2tf.STATE_VARIABLE, str(tmp_path))
-    monkeypatch.setattr(onnx2tf, "_uv", lambda: None)
-    assert onnx2tf.available() == "its environment is not made and uv, which makes it, is not installed"
-    with pytest.raises(Unavailable, match="uv is not installed") as caught:
-        onnx2tf.ensure(tmp_path)
-    assert caught.value.code is ErrorCode.DEVICE_UNAVAILABLE
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    assert onnx2tf.available() == "its environment is not made and pip, which makes it, is not installed"
 
 
 def test_a_making_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tool's own words are in the message, with what to do."""
-    tool = tmp_path / "uv"
+    """The tool's own words are in a coded error, with what to do, and nothing is taken for made."""
+    tool = tmp_path / "python"
     tool.write_text("#!/bin/sh\necho 'no route to the index' >&2\nexit 2\n")
     tool.chmod(0o755)
-    monkeypatch.setattr(onnx2tf, "_uv", lambda: str(tool))
+    monkeypatch.setattr(sys, "executable", str(tool))
     with pytest.raises(Unavailable, match="no route to the index") as caught:
         onnx2tf.ensure(tmp_path / "state")
+    assert caught.value.code is ErrorCode.DEVICE_UNAVAILABLE
     assert "python -m converters prepare" in caught.value.message
+    assert onnx2tf.python(tmp_path / "state") is None
