@@ -27,6 +27,7 @@ WITHOUT ?=
 BENCH_ARGS ?=
 
 export BENTOML_DO_NOT_TRACK := True
+export ORT_DISABLE_TELEMETRY := 1
 
 .PHONY: help demo up bento converters test check bench load hostile fuzz fmt lint types arch reference proto lock clean
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a step gives up before it meets a model: network, memory beyond its limit, core dumps, outliving its parent.
 
-The network goes by a network namespace of its own, which has no interface, where the kernel permits one (unshare(2)); where
-not, by a seccomp filter that refuses sockets of the internet's families (seccomp(2)). Which of the two, or neither, is
-recorded with the result. Linux only.
+The network goes by a network namespace of its own, which has no interface, where the kernel permits one (unshare(2)), and by
+a seccomp filter that refuses new sockets (seccomp(2)): also local ones, since servers of the same user listen on some, and
+io_uring, which makes sockets past the filter. What was permitted is recorded with the result. Linux only.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ _PR_SET_SECCOMP: Final = 22
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _SECCOMP_MODE_FILTER: Final = 2
 _SOCKET: Final = {"x86_64": (0xC000003E, 41), "aarch64": (0xC00000B7, 198)}  # AUDIT_ARCH, number of socket(2)
-_FAMILIES: Final = (2, 10, 17)  # AF_INET, AF_INET6, AF_PACKET
+_IO_URING_SETUP: Final = 425
+_OTHER_ABI: Final = 0x40000000  # calls of x32 have this bit
+_FAMILIES: Final = (1, 2, 10, 17)  # AF_UNIX, AF_INET, AF_INET6, AF_PACKET
 _ALLOW: Final = 0x7FFF0000
 _REFUSE: Final = 0x00050000 | errno.EACCES
 
@@ -56,32 +58,41 @@ def die_with_parent() -> None:
 def leave_network() -> str:
     """Takes the network away from this process and what it starts; how, for the record."""
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(_CLONE_NEWNET) == 0 or libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) == 0:
-        return "none (namespace)"
-    return refuse_sockets()
+    alone = libc.unshare(_CLONE_NEWNET) == 0 or libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) == 0
+    refused = refuse_sockets()
+    if refused is None:
+        return "none (namespace, seccomp)" if alone else "none (seccomp)"
+    return f"none (namespace; no filter: {refused})" if alone else f"not isolated ({refused})"
 
 
-def refuse_sockets() -> str:
-    """Has socket(2) fail with EACCES for the internet's families, for this process and what it starts."""
+def refuse_sockets() -> str | None:
+    """Has socket(2) fail with EACCES for this process and what it starts; None, or why that cannot be."""
     libc = ctypes.CDLL(None, use_errno=True)
     known = _SOCKET.get(platform.machine())
     if known is None:
-        return f"not isolated (no filter for {platform.machine()})"
+        return f"none for {platform.machine()}"
     program = _filter(*known)
     buffer = ctypes.create_string_buffer(program, len(program))
     header = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
-        return f"not isolated ({os.strerror(ctypes.get_errno())})"
+        return os.strerror(ctypes.get_errno())
     if libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.c_char_p(header), 0, 0) != 0:
-        return f"not isolated ({os.strerror(ctypes.get_errno())})"
-    return "none (seccomp)"
+        return os.strerror(ctypes.get_errno())
+    return None
 
 
 def _filter(architecture: int, socket: int) -> bytes:
-    """Classic BPF over ``struct seccomp_data``: number at 0, architecture at 4, first argument at 16."""
-    load, equal, give = 0x20, 0x15, 0x06
-    lines = [(load, 0, 0, 4), (equal, 0, len(_FAMILIES) + 3, architecture), (load, 0, 0, 0)]
-    lines += [(equal, 0, len(_FAMILIES) + 1, socket), (load, 0, 0, 16)]
-    lines += [(equal, len(_FAMILIES) - index, 0, family) for index, family in enumerate(_FAMILIES)]
+    """Classic BPF over ``struct seccomp_data``: number at 0, architecture at 4, first argument at 16.
+
+    Another architecture or ABI than the one its numbers are of is refused: they would mean something else.
+    """
+    load, equal, at_least, give = 0x20, 0x15, 0x35, 0x06
+    lines = [(load, 0, 0, 4), (equal, 0, None, architecture), (load, 0, 0, 0), (at_least, None, 0, _OTHER_ABI)]
+    lines += [(equal, None, 0, _IO_URING_SETUP), (equal, 1, 0, socket), (give, 0, 0, _ALLOW), (load, 0, 0, 16)]
+    lines += [(equal, None, 0, family) for family in _FAMILIES]
     lines += [(give, 0, 0, _ALLOW), (give, 0, 0, _REFUSE)]
-    return b"".join(struct.pack("HBBI", *line) for line in lines)
+    last = len(lines) - 1  # a jump to None is one to the refusal
+    return b"".join(
+        struct.pack("HBBI", code, *(last - at - 1 if way is None else way for way in (yes, no)), value)
+        for at, (code, yes, no, value) in enumerate(lines)
+    )

@@ -22,7 +22,7 @@ from converters.interface import Recipe
 from converters.parity.compare import precision_of
 from converters.parity.report import Report
 from converters.parity.thresholds import DEFAULTS
-from converters.sandbox import Ended, Limits, run_step
+from converters.sandbox import Arguments, Ended, Limits, run_step
 from converters.sources.factory import describe
 from converters.spec import Candidate, ConvertAnswer, ConvertSpec, SignatureJson, TensorJson, folder_name
 from converters.steps import InspectStep
@@ -80,7 +80,7 @@ class Maker:
         return ConvertAnswer(
             candidates=done,
             failed=result.failed,
-            environment=environment | {"network": ended.network, "peak_bytes": ended.peak_bytes},
+            environment=environment | {"network": ended.network, "files": ended.files, "peak_bytes": ended.peak_bytes},
             advice=result.advice,
         )
 
@@ -95,6 +95,8 @@ class Maker:
         manifest = self.bundle.manifest
         made = self.work / "made"
         made.mkdir(mode=0o700)
+        progress = self.work / "progress"
+        progress.touch()
         return MakeStep(
             source=str(self.folder),
             source_format=manifest.format,
@@ -106,7 +108,7 @@ class Maker:
             calibration=self.spec.calibration,
             thresholds=self.spec.thresholds,
             work=str(made),
-            progress=str(self.work / "progress"),
+            progress=str(progress),
         )
 
     def _target(self) -> tuple[str, str]:
@@ -193,7 +195,7 @@ class Maker:
             return {}
         return {key: text for key, text in self.bundle.manifest.metadata.items() if key.startswith(_KEPT)}
 
-    def _run(self, work: str, arguments: msgspec.Struct, *, progress: Path | None = None) -> Ended:
+    def _run(self, work: str, arguments: Arguments, *, progress: Path | None = None) -> Ended:
         left = self._end - self.clock.monotonic()
         if left <= 0:
             raise JobError(ErrorCode.JOB_TIMEOUT, f"The budget of {self.spec.budget_s:.0f} s is used up.")
@@ -203,7 +205,7 @@ class Maker:
 
         def look() -> None:
             nonlocal seen
-            if progress is not None and progress.is_file():
+            if progress is not None:
                 lines = progress.read_bytes().split(b"\n")[:-1]
                 for line in lines[seen:]:
                     told = msgspec.json.decode(line, type=_Progress)

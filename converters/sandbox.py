@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs one step in a process of its own, which may be hostile: what the model's author wrote may run in it.
 
-The step has its own process group, a private home and temporary folder, no network, no standard input, a plain environment
-(nothing of this process's own), bounds on time, memory and written bytes, and it ends with this process. What it prints goes
-to this process's stderr, the job's log. When this function returns, however it does, nothing of its group is left.
+The step has its own process group, a private home and temporary folder, no network, no files but those it is named, no
+standard input, a plain environment (nothing of this process's own), bounds on time, memory and written bytes, and it ends
+with this process. What it prints goes to this process's stderr, the job's log. When this function returns, however it does,
+nothing of its group is left.
 """
 
 from __future__ import annotations
@@ -47,12 +48,26 @@ class Ended:
     seconds: float
     peak_bytes: int  # resident, of it and what it waited for
     network: str  # how it had none
+    files: str  # how it was confined to those it was named
+
+
+class Arguments(msgspec.Struct, frozen=True, kw_only=True):
+    """What a step is given; absolute paths."""
+
+    def reads(self) -> tuple[str, ...]:
+        """Files and folders that the step reads."""
+        raise NotImplementedError
+
+    def writes(self) -> tuple[str, ...]:
+        """Files and folders that it changes, beside its own folder."""
+        return ()
 
 
 class Answer(msgspec.Struct, kw_only=True):
     """What a step writes before it ends."""
 
     network: str
+    files: str
     result: msgspec.Raw = msgspec.Raw(b"null")
     code: str = ""  # of the error; empty: none
     message: str = ""
@@ -68,16 +83,18 @@ class Order(msgspec.Struct, kw_only=True):
     cpu_seconds: int
     file_bytes: int
     parent: int  # process that started it
+    reads: tuple[str, ...]  # files and folders; and writes: the same, where it may change everything
+    writes: tuple[str, ...]
 
 
 def run_step(
-    work: str, arguments: msgspec.Struct, *, folder: Path, limits: Limits, look: Callable[[], None] = lambda: None
+    work: str, arguments: Arguments, *, folder: Path, limits: Limits, look: Callable[[], None] = lambda: None
 ) -> Ended:
     """Runs a step to its end. Blocks.
 
     Args:
         work: Which, a key of :data:`converters.steps.WORK`.
-        arguments: Of that step.
+        arguments: Of that step; they name the files it may reach.
         folder: Private and empty; home and temporary files of the step. Left to the caller to remove.
         limits: See there.
         look: Called often while it runs; what it raises ends the step.
@@ -97,6 +114,8 @@ def run_step(
         cpu_seconds=int(limits.wall_seconds * (os.cpu_count() or 1)) + 1,
         file_bytes=limits.file_bytes,
         parent=os.getpid(),
+        reads=arguments.reads(),
+        writes=(str(folder), *arguments.writes()),
     )
     (folder / "order.json").write_bytes(msgspec.json.encode(order))
     started = time.monotonic()
@@ -108,7 +127,7 @@ def run_step(
     if told.code:
         raise _carried(told)
     seconds = time.monotonic() - started
-    return Ended(result=told.result, seconds=seconds, peak_bytes=peak, network=told.network)
+    return Ended(result=told.result, seconds=seconds, peak_bytes=peak, network=told.network, files=told.files)
 
 
 def _run(folder: Path, limits: Limits, look: Callable[[], None]) -> tuple[int, int]:
@@ -160,6 +179,7 @@ def environment(folder: Path, *, threads: int) -> dict[str, str]:
         "TF_ENABLE_ONEDNN_OPTS": "0",
         "TORCH_FORCE_WEIGHTS_ONLY_LOAD": "1",
         "HF_HUB_OFFLINE": "1",
+        "ORT_DISABLE_TELEMETRY": "1",
         "OMP_NUM_THREADS": str(threads),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What runs inside the sandbox: ``python -m converters step ORDER.json``. One step, one process.
 
-Before it touches the model the process bounds itself and leaves the network (:mod:`converters.isolation`). An exception of a
-converter becomes ``MODEL_003`` with its reason, its traceback goes to the log; a full disk becomes ``STORE_004``.
+Before it touches the model the process bounds itself, leaves the network (:mod:`converters.isolation`) and gives up every
+file but those of the order (:mod:`core.confinement`). An exception of a converter becomes ``MODEL_003`` with its reason, its
+traceback goes to the log; a full disk becomes ``STORE_004``.
 """
 
 from __future__ import annotations
@@ -19,19 +20,25 @@ from typing import Any, Final
 import msgspec
 
 from converters import isolation
-from converters.sandbox import Answer, Order
+from converters.environments import onnx2tf
+from converters.sandbox import Answer, Arguments, Order
 from converters.spec import SignatureJson
+from core.confinement import confine
 from core.errors import ErrorCode, FuroshikiError, JobError, ModelError, Unavailable
 
 FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-class InspectStep(msgspec.Struct, frozen=True, kw_only=True):
+class InspectStep(Arguments, frozen=True, kw_only=True):
     """Reads the signature of a model: of what runners load by ``python -m runners inspect``."""
 
     folder: str
     format: str
     executable: bool
+
+    def reads(self) -> tuple[str, ...]:
+        """The model."""
+        return (self.folder,)
 
 
 def main(path: Path) -> int:
@@ -41,7 +48,7 @@ def main(path: Path) -> int:
     if os.getppid() != order.parent:
         return 1  # it ended before the kernel knew that this process wants to end with it
     isolation.limit(memory_bytes=order.memory_bytes, cpu_seconds=order.cpu_seconds, file_bytes=order.file_bytes)
-    answer = Answer(network=isolation.leave_network())
+    answer = Answer(network=isolation.leave_network(), files=_confine(order))
     try:
         answer.result = msgspec.Raw(msgspec.json.encode(WORK[order.work](order.arguments)))
     except Exception as error:
@@ -53,6 +60,11 @@ def main(path: Path) -> int:
     part.write_bytes(msgspec.json.encode(answer))
     part.rename(order.answer)
     os._exit(0)  # runtimes may hang or crash while they end; everything that matters is written
+
+
+def _confine(order: Order) -> str:
+    made_by_others = (onnx2tf.LOCK, onnx2tf.folder())
+    return confine(read=(*map(Path, order.reads), *made_by_others), write=map(Path, order.writes))
 
 
 def _coded(error: Exception, order: Order) -> FuroshikiError:

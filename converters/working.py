@@ -28,6 +28,7 @@ from converters.parity.gate import data_for, judge
 from converters.parity.report import Report
 from converters.parity.thresholds import thresholds_for
 from converters.quantization.advice import advise, kind_of
+from converters.sandbox import Arguments
 from converters.sources.opening import open_source
 from converters.spec import Failed, SignatureJson
 from core.errors import ErrorCode, FuroshikiError, ModelError
@@ -35,7 +36,7 @@ from core.errors import ErrorCode, FuroshikiError, ModelError
 Routes = tuple[tuple[str, ...], ...]
 
 
-class MakeStep(msgspec.Struct, frozen=True, kw_only=True):
+class MakeStep(Arguments, frozen=True, kw_only=True):
     """What to make. Paths are absolute."""
 
     source: str
@@ -50,7 +51,15 @@ class MakeStep(msgspec.Struct, frozen=True, kw_only=True):
     calibration: str | None
     thresholds: dict[str, float | None] | None
     work: str  # folder; candidates lie below it
-    progress: str  # file, one JSON line per stage
+    progress: str  # existing file, one JSON line per stage
+
+    def reads(self) -> tuple[str, ...]:
+        """The source and the calibration."""
+        return (self.source, *([self.calibration] if self.calibration else []))
+
+    def writes(self) -> tuple[str, ...]:
+        """The candidates and what is told meanwhile."""
+        return (self.work, self.progress)
 
 
 class MadeVariant(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,7 +4,8 @@
 
 PATH is the model file, or a folder that holds it with what belongs to it; its format is told by the names of the files
 (:mod:`artifacts.formats`), or by ``--format`` for one that a plugin brings. The registry starts this as a child with limits,
-so that a hostile file meets a short-lived process. Exit codes: 0 with ``{"inputs", "outputs", "precision"}``; 3 with
+so that a hostile file meets a short-lived process, which keeps of the file system only what it loads modules from and the
+temporary folder. Exit codes: 0 with ``{"inputs", "outputs", "precision"}``; 3 with
 ``{"error": {"code", "message"}}`` when no runtime loads the file; 2 with a sentence on stderr when it cannot be read.
 """
 
@@ -13,12 +14,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
 from artifacts.formats import FORMATS, detect
+from core.confinement import confine
 from core.errors import ErrorCode, FuroshikiError, ModelError
 from core.tensors import TensorSpec
 from runners.interface import Runner, RunnerOptions, StatesPrecision
@@ -42,14 +45,13 @@ def _tensor(spec: TensorSpec) -> dict[str, Any]:
     return {"name": spec.name, "datatype": spec.dtype.oip, "shape": list(spec.shape)}
 
 
-def inspect(path: Path, model_format: str | None = None) -> tuple[int, dict[str, Any]]:
+def inspect(files: dict[str, bytes], model_format: str | None = None) -> tuple[int, dict[str, Any]]:
     """Loads the model and describes it; the exit code and what to print.
 
     Args:
-        path: The model's file or folder.
+        files: Contents by path within the model's folder.
         model_format: Its format; None: as the names of the files say.
     """
-    files = _read(path)
     try:
         name = model_format or detect(files).name
         if name in FORMATS and not FORMATS[name].executable:
@@ -74,7 +76,9 @@ def _inspect(asked: argparse.Namespace) -> int:
     """Prints the description of a model."""
     channel = os.dup(1)
     os.dup2(2, 1)  # whatever a runtime prints is talk; only the answer goes to stdout
-    code, answer = inspect(asked.path, asked.format)
+    files = _read(asked.path)
+    confine(write=[Path(tempfile.gettempdir())])
+    code, answer = inspect(files, asked.format)
     with os.fdopen(channel, "wb") as stdout:
         stdout.write(orjson.dumps(answer) + b"\n")
     return code

@@ -86,7 +86,11 @@ def _make(where: Path) -> None:
         ["pip", "--python", str(interpreter), "--quiet", "install", "--no-deps", "--requirement", str(LOCK)],
     ):
         subprocess.run(  # noqa: S603 -- fixed arguments, paths of ours
-            [sys.executable, "-m", *arguments], check=True, capture_output=True, timeout=SECONDS, stdin=subprocess.DEVNULL
+            [sys.executable, "-m", *arguments],
+            check=True,
+            capture_output=True,
+            timeout=SECONDS,
+            stdin=subprocess.DEVNULL,
         )
     (where / _READY).touch()
 

@@ -3,7 +3,8 @@
 
 SPEC is one JSON object, see :class:`TuneSpec`. Each point is told as one JSON line on stdout, the answer is written to the
 file that SPEC names: ``{"tuning": …}`` and exit code 0, or ``{"error": {"code", "message"}}`` and exit code 3. The bundle is
-verified here again: this process trusts nobody's word for what it runs. One tuning at a time measures on a machine; others
+verified here again: this process trusts nobody's word for what it runs. Then it keeps the answer's folder and loses all other
+files. One tuning at a time measures on a machine; others
 wait for the lock, which ends with its holder, however that ends.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import resource
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +26,7 @@ from artifacts.signing.verifier import BundleVerifier, VerifiedBundle
 from artifacts.source import DirectorySource
 from artifacts.tuning import Point, Tuning
 from core.clock import SystemClock
+from core.confinement import confine
 from core.errors import ErrorCode, FuroshikiError
 from runners.batching.options import BatchOptions
 from runners.interface import RunnerOptions
@@ -91,6 +94,8 @@ def _answer(spec: TuneSpec) -> tuple[int, dict[str, Any]]:
     try:
         bundle = _verified(spec)
         with _alone(Path(spec.lock)):
+            tempfile.tempdir = str(Path(spec.answer).parent)
+            confine(write=[Path(spec.answer).parent])
             return 0, {"tuning": tune(bundle, budget_s=spec.budget_s, told=_tell)}
     except FuroshikiError as error:
         return REFUSED, {"error": {"code": str(error.code), "message": error.message}}

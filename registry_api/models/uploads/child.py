@@ -55,13 +55,15 @@ async def inspect_in_child(folder: Path, limits: ChildLimits) -> ChildResult:
         ModelError: ``MODEL_003`` if the files are of no format.
     """
     program = await asyncio.to_thread(_program, folder)
+    temporary = folder.parent / "tmp"
+    temporary.mkdir(mode=0o700, exist_ok=True)
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", program, "inspect", str(folder)),  # -P: the working folder is no place for code
         stdin=DEVNULL,
         stdout=PIPE,
         stderr=PIPE,
         cwd=folder.parent,
-        env={**plain_environment(), "PYTHONPATH": str(REPOSITORY)},
+        env={**plain_environment(), "PYTHONPATH": str(REPOSITORY), "TMPDIR": str(temporary)},
         start_new_session=True,
     )
     try:

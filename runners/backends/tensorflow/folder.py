@@ -29,8 +29,7 @@ def saved_model_folder(files: Mapping[str, bytes]) -> Iterator[Path]:
         ModelError: ``MODEL_003`` if there is not exactly one ``saved_model.pb``.
     """
     root = PurePosixPath(FORMATS["saved_model"].folder(files))
-    place = _MEMORY if _MEMORY.is_dir() else None
-    with tempfile.TemporaryDirectory(prefix="furoshiki-", dir=place) as made:
+    with _private() as made:
         folder = Path(made)
         for path, data in files.items():
             if root in PurePosixPath(path).parents or root == PurePosixPath("."):
@@ -38,3 +37,10 @@ def saved_model_folder(files: Mapping[str, bytes]) -> Iterator[Path]:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(data)
         yield folder
+
+
+def _private() -> tempfile.TemporaryDirectory[str]:
+    try:
+        return tempfile.TemporaryDirectory(prefix="furoshiki-", dir=_MEMORY)
+    except OSError:  # there is none, or this process is confined to other folders
+        return tempfile.TemporaryDirectory(prefix="furoshiki-")

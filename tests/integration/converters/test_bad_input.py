@@ -180,6 +180,16 @@ def test_memory_beyond_the_limit_is_refused(tmp_path: Path) -> None:
     refused(outcome, ErrorCode.MODEL_INVALID, "emory")
 
 
+@pytest.mark.parametrize("mode", ["r", "w"])
+def test_a_factory_reaches_no_file_of_others(tmp_path: Path, mode: str) -> None:
+    """What lies outside is neither read nor changed, whoever owns it."""
+    key = tmp_path / "signing.key"
+    key.write_text("secret")
+    code = f"def build():\n    return open({str(key)!r}, {mode!r})\n"
+    refused(convert(factory(code), "onnx-fp32/cpu", tmp_path), ErrorCode.MODEL_INVALID, "Permission denied")
+    assert key.read_text() == "secret"
+
+
 def test_a_step_that_crashes_is_an_error(tmp_path: Path) -> None:
     """A crash of native code is told with its signal."""
     code = "import os, signal\ndef build():\n    os.kill(os.getpid(), signal.SIGSEGV)\n"

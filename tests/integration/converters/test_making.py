@@ -18,6 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from converters.reproduce import NAME
 from converters.sandbox import REPOSITORY
 from converters.testing import Source, convert
+from core.confinement import abi
 from core.errors import ErrorCode
 from core.tensors import DType, Signature, TensorSpec
 from tests.integration.converters.models import sklearn_factory
@@ -60,6 +61,7 @@ def test_auto_tries_what_is_sensible(tmp_path: Path, dense: Source) -> None:
     assert outcome.answer.advice.startswith("Kind of model: dense. ")
     assert "calibration" in outcome.answer.advice
     assert outcome.answer.environment["network"].startswith("none (")
+    assert outcome.answer.environment["files"] == f"confined (landlock {abi()})"
     for each in found.values():
         assert each.accepted == (each.report.verdict == "accepted")
         assert each.metadata == {"batching.max_rows": "32"}
