@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which moves between stages exist, and who may make them. Pure: one table and two checks."""
+"""Which moves between stages exist, and who may make them. Pure: one table and three checks."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
+from artifacts.formats import FORMATS
 from core.errors import Conflict, ErrorCode
 from registry_api.http.access import Action
 from registry_api.http.auth import Principal, check
@@ -34,6 +36,26 @@ def check_transition(before: Stage, after: Stage) -> None:
             ErrorCode.STATE_CONFLICT,
             f"A version in {before} cannot go to {after}; from here it can go to {', '.join(allowed)}.",
             details={"stage": before, "allowed": list(allowed)},
+        )
+
+
+def check_servable(ref: str, formats: Iterable[str], after: Stage) -> None:
+    """Checks that what goes to production has a variant that a runner loads; a plugin may load what is not listed.
+
+    Args:
+        ref: Of the version, for the message.
+        formats: Of its variants.
+        after: Where it goes.
+
+    Raises:
+        Conflict: ``STATE_001`` if it has none.
+    """
+    known = sorted(set(formats))
+    if after is Stage.PRODUCTION and not any(name not in FORMATS or FORMATS[name].executable for name in known):
+        raise Conflict(
+            ErrorCode.STATE_CONFLICT,
+            f"{ref} cannot be served: no runner loads {', '.join(known)}. Convert it to an executable form, then promote it.",
+            details={"formats": known},
         )
 
 

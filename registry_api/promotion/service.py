@@ -22,7 +22,7 @@ from registry_api.promotion.gatekeeper import Gatekeeper
 from registry_api.promotion.gathering import Attempt, Checked
 from registry_api.promotion.history import Cause, StageHistory
 from registry_api.promotion.moving import Move, apply, demotion, raise_moved
-from registry_api.promotion.policy import check_actor, check_transition
+from registry_api.promotion.policy import check_actor, check_servable, check_transition
 from registry_api.promotion.repository import lock_model, lock_version
 from registry_api.promotion.values import StageChange
 
@@ -63,7 +63,8 @@ class PromotionService:
 
         Raises:
             ModelError: ``MODEL_001`` if the tenant has no such version.
-            Conflict: ``STATE_001`` if the table of transitions does not allow the move, ``GATE_001`` if gates are not met.
+            Conflict: ``STATE_001`` if the table of transitions does not allow the move or nothing of it can be served,
+                ``GATE_001`` if gates are not met.
             AuthError: ``AUTH_003`` if the caller may not make it.
         """
         found = await self._found(principal.tenant, model, version)
@@ -71,6 +72,7 @@ class PromotionService:
             return found
         check_actor(principal, found.stage, after)
         check_transition(found.stage, after)
+        check_servable(f"{found.tenant}/{model}@{version}", (each.format for each in found.variants), after)
         checked = await self._gatekeeper.check(found, after)
         wanted = _Wanted(principal=principal, version=found, after=after, reason=reason, override=override)
         async with self._db.write(principal.tenant) as session:

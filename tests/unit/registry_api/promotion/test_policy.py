@@ -9,7 +9,7 @@ from core.errors import AuthError, Conflict, ErrorCode
 from registry_api.http.access import Role
 from registry_api.http.auth import Principal
 from registry_api.models.values import Stage
-from registry_api.promotion.policy import REPLACED, TRANSITIONS, check_actor, check_transition
+from registry_api.promotion.policy import REPLACED, TRANSITIONS, check_actor, check_servable, check_transition
 
 
 def allowed(before: Stage, after: Stage) -> bool:
@@ -56,6 +56,21 @@ def test_a_replaced_version_goes_where_it_may_go() -> None:
 def test_what_touches_production_needs_an_administrator_of_models(before: Stage, after: Stage, able: set[Role]) -> None:
     """Every other move is a developer's, too; nobody else moves anything."""
     assert {role for role in Role if may_move(role, before, after)} == able
+
+
+@pytest.mark.parametrize(
+    ("formats", "able"),
+    [(("keras",), False), (("keras", "factory"), False), (("keras", "tflite"), True), (("a-plugin's",), True)],
+)
+def test_what_nothing_loads_never_enters_production(formats: tuple[str, ...], able: bool) -> None:
+    """A version whose every form is only converted is refused with its formats; any other stage takes it."""
+    for stage in Stage:
+        if able or stage is not Stage.PRODUCTION:
+            check_servable("acme/digits@1", formats, stage)
+    if not able:
+        with pytest.raises(Conflict, match="cannot be served") as caught:
+            check_servable("acme/digits@1", formats, Stage.PRODUCTION)
+        assert caught.value.details == {"formats": sorted(formats)}
 
 
 def may_move(role: Role, before: Stage, after: Stage) -> bool:
