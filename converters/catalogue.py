@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every recipe, and the way from one format to another through them.
+"""Every recipe, ours and those of plugins, and the way from one format to another through them.
 
 Formats are those of :mod:`artifacts.formats`; a factory is one format per framework, ``factory(torch)``. Rules of the search:
 a way never visits a format twice and has at most :data:`MAX_STEPS` steps besides a quantization; of those whose recipes can
@@ -15,14 +15,26 @@ from typing import Final
 
 from converters.interface import Recipe
 from converters.lazy import LazyRecipe
+from converters.plugins import ConverterPlugin, installed, usable
 from converters.quantization.catalogue import QUANTIZE
 from converters.recipes.catalogue import HOLES, RECIPES
 from core.errors import ErrorCode, ModelError, Unavailable
+from core.plugins import Plugin
 
 MAX_STEPS: Final = 3
 
-EVERY: Final[tuple[LazyRecipe, ...]] = (*RECIPES, *QUANTIZE)
-"""Conversions and quantizations."""
+OURS: Final[tuple[LazyRecipe, ...]] = (*RECIPES, *QUANTIZE)
+"""Conversions and quantizations of this distribution."""
+
+
+def others() -> tuple[Plugin[ConverterPlugin], ...]:
+    """What other distributions offer, those that cannot be used with the reason."""
+    return installed(tuple(recipe.name for recipe in OURS))
+
+
+def every() -> tuple[Recipe, ...]:
+    """Every recipe that there is, ours first."""
+    return (*OURS, *usable(others()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,29 +72,32 @@ class Route:
         return None
 
 
-def recipe_named(name: str, recipes: Sequence[Recipe] = EVERY) -> Recipe:
-    """The recipe of that name.
+def recipe_named(name: str, recipes: Sequence[Recipe] | None = None) -> Recipe:
+    """The recipe of that name, of those given or of every.
 
     Raises:
         ModelError: ``MODEL_003`` if there is none.
     """
-    found = next((recipe for recipe in recipes if recipe.name == name), None)
+    found = next((recipe for recipe in recipes or every() if recipe.name == name), None)
     if found is None:
         raise ModelError(ErrorCode.MODEL_INVALID, f"There is no recipe {name[:64]!r}; see `python -m converters list`.")
     return found
 
 
-def routes(source: str, target: str, recipes: Sequence[Recipe] = EVERY, *, precision: str = "fp32") -> list[Route]:
+def routes(
+    source: str, target: str, recipes: Sequence[Recipe] | None = None, *, precision: str = "fp32"
+) -> list[Route]:
     """Every way, the best first.
 
     Args:
         source: Format.
         target: Format.
-        recipes: The steps there are.
+        recipes: The steps there are; None: every one.
         precision: Of the result; another than "fp32" ends with a step that makes it.
     """
     if (source, target) in HOLES:
         return []
+    recipes = recipes or every()
     conversions = tuple(recipe for recipe in recipes if recipe.kind == "convert")
     if precision == "fp32":
         found = [Route(steps=steps) for steps in _ways(source, target, conversions, (source,))]
@@ -96,13 +111,14 @@ def routes(source: str, target: str, recipes: Sequence[Recipe] = EVERY, *, preci
     return sorted(found, key=_rank)
 
 
-def best_route(source: str, target: str, recipes: Sequence[Recipe] = EVERY, *, precision: str = "fp32") -> Route:
+def best_route(source: str, target: str, recipes: Sequence[Recipe] | None = None, *, precision: str = "fp32") -> Route:
     """The best way that can run here, by the rules above.
 
     Raises:
         ModelError: ``MODEL_003`` if nothing in the catalogue leads there.
         Unavailable: ``DEVICE_001`` if what leads there cannot run here, with the reasons.
     """
+    recipes = recipes or every()
     ways = routes(source, target, recipes, precision=precision)
     wanted = target if precision == "fp32" else f"{target} in {precision}"
     if not ways:

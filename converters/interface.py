@@ -20,6 +20,9 @@ from core.tensors import Signature
 
 Kind: TypeAlias = Literal["convert", "quantize"]
 
+PORT_VERSION: Final = 1
+"""Of this port. A plugin written for another version is refused."""
+
 # The file a recipe writes its model to, by format. A SavedModel is the folder itself.
 MAIN_FILE: Final[Mapping[str, str]] = {
     "onnx": "model.onnx",

@@ -8,19 +8,22 @@ from typing import Any
 
 import msgspec
 
-from converters.catalogue import EVERY, Route, routes
+from converters.catalogue import Route, every, others, routes
 from converters.interface import Recipe
-from converters.recipes.catalogue import RECIPES
 
 
 def as_json() -> str:
-    """``{"recipes": [...], "routes": [...]}``."""
-    document = {"recipes": [_recipe(recipe) for recipe in EVERY], "routes": [_route(*way) for way in ways()]}
+    """``{"recipes": [...], "routes": [...], "plugins": [...]}``."""
+    document = {
+        "recipes": [_recipe(recipe) for recipe in every()],
+        "routes": [_route(*way) for way in ways()],
+        "plugins": [{"name": each.name, "origin": each.origin, "unavailable": each.reason} for each in others()],
+    }
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
 
 
 def as_text() -> str:
-    """Two tables."""
+    """Two tables, and a third of plugins if there are any."""
     steps = [
         (
             recipe.name,
@@ -31,25 +34,28 @@ def as_text() -> str:
             f"{recipe.cost_s:g} s",
             recipe.available() or "yes",
         )
-        for recipe in EVERY
+        for recipe in every()
     ]
     found = [
         (source, target, "any" if route.dynamic_batch else "fixed", " > ".join(route.names), route.available() or "yes")
         for source, target, route in ways()
     ]
+    plugins = [(each.name, each.origin, each.reason or "yes") for each in others()]
     return "\n".join(
         [
             *_table(("RECIPE", "FROM", "TO", "PRECISION", "BATCH", "COST", "AVAILABLE"), steps),
             "",
             *_table(("FROM", "TO", "BATCH", "ROUTE", "AVAILABLE"), found),
+            *(["", *_table(("PLUGIN", "ORIGIN", "AVAILABLE"), plugins)] if plugins else []),
         ]
     )
 
 
 def ways() -> list[tuple[str, str, Route]]:
     """The best route from each source to each target that a recipe writes, whether or not it can run here."""
-    sources = dict.fromkeys(recipe.source for recipe in RECIPES)
-    targets = dict.fromkeys(recipe.target for recipe in RECIPES)
+    conversions = [recipe for recipe in every() if recipe.kind == "convert"]
+    sources = dict.fromkeys(recipe.source for recipe in conversions)
+    targets = dict.fromkeys(recipe.target for recipe in conversions)
     found = []
     for source in sources:
         for target in targets:

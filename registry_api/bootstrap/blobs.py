@@ -14,6 +14,7 @@ from artifacts.stores.bucket import Bucket
 from artifacts.stores.mixed import MixedBlobStore
 from artifacts.stores.objects import ObjectBlobStore
 from artifacts.stores.parts import PartStore
+from artifacts.stores.plugins import open_other
 from artifacts.stores.publishing import Parts
 from artifacts.stores.s3 import S3Options, open_s3
 from artifacts.stores.sealed import SealedBlobStore
@@ -23,7 +24,7 @@ from registry_api.settings.registry import Settings
 from registry_api.settings.storage import StoreSettings
 from registry_api.storage.interface import Blobs
 
-_URLS: Final = "'file:///folder', 's3://bucket/prefix' or 'memory://'"
+_URLS: Final = "'file:///folder', 's3://bucket/prefix', 'memory://' or what an installed plugin opens"
 
 
 def open_blobs(settings: Settings, clock: Clock) -> Blobs:
@@ -55,6 +56,9 @@ def open_bucket(url: str, settings: StoreSettings, clock: Clock) -> Bucket:
         return open_s3(_s3(parts, settings), clock)
     if parts.scheme == "memory":
         return Bucket.memory()
+    other = open_other(parts.scheme, url)
+    if other is not None:
+        return other
     raise InitError(ErrorCode.SETTING_INVALID, f"FUROSHIKI_STORE__URL: got {url!r}; expected {_URLS}.")
 
 

@@ -13,6 +13,7 @@ from registry_api.promotion.aliases.service import AliasService
 from registry_api.promotion.deprecation.service import DeprecationService
 from registry_api.promotion.gatekeeper import Gatekeeper
 from registry_api.promotion.gathering import Gatherer
+from registry_api.promotion.plugins import gate_plugins
 from registry_api.promotion.review.approvals import ApprovalService
 from registry_api.promotion.review.evidence import EvidenceService
 from registry_api.promotion.review.gates import GateService
@@ -22,7 +23,7 @@ from registry_api.tunings.measurements import TuningMeasurements
 
 def add_governance(services: Services, db: Database, store: BlobStore, keys: KeyProvider, clock: Clock) -> None:
     """Adds the services of stages, gates, approvals, evidence, aliases, deprecation and history."""
-    gatekeeper = Gatekeeper(db, Gatherer(store, keys, clock, TuningMeasurements()))
+    gatekeeper = Gatekeeper(db, Gatherer(store, keys, clock, TuningMeasurements()), gate_plugins())
     services.add(PromotionService, PromotionService(db, clock, gatekeeper))
     services.add(GateService, GateService(db, clock, gatekeeper))
     services.add(ApprovalService, ApprovalService(db, clock, gatekeeper))

@@ -99,12 +99,18 @@ class GatesIn(Incoming):
     freezes: Annotated[
         tuple[Annotated[IntervalIn | WeeklyIn, Field(discriminator="kind")], ...], Field(max_length=64)
     ] = ()
+    plugins: Annotated[frozenset[Label], BeforeValidator(distinct)] = Field(
+        default=frozenset(),
+        max_length=16,
+        description="Gates of other distributions, by name; see how to write a plugin.",
+    )
     override: Flag = Field(default=False, description="Whether `tenant-admin` may move it in an emergency.")
 
     def rules(self) -> dict[str, Any]:
         """As they are stored."""
         rules: dict[str, Any] = json.loads(self.model_dump_json())
         rules["roles"] = sorted(rules["roles"])
+        rules["plugins"] = sorted(rules["plugins"])
         return rules
 
     def value(self) -> Gates:
@@ -120,6 +126,7 @@ class GatesIn(Incoming):
             mover_counts=self.mover_counts,
             roles=self.roles,
             freezes=tuple(freeze.value() for freeze in self.freezes),
+            plugins=tuple(sorted(self.plugins)),
             override=self.override,
         )
 
@@ -144,7 +151,7 @@ class GatesOut(Outgoing):
 class UnmetOut(Outgoing):
     """A gate that is not met."""
 
-    gate: Gate
+    gate: str = Field(description=f"{', '.join(Gate)}, or the name of a plugin.")
     message: str = Field(description="What is wrong, and how to meet it.")
 
 

@@ -14,15 +14,23 @@ from registry_api.models.values import Version
 from registry_api.promotion.gate_schemas import gates_of
 from registry_api.promotion.gates import OPEN, Findings, Gate, Gates, Report, Unmet, approvers, evaluate
 from registry_api.promotion.gathering import Attempt, Checked, Gatherer
+from registry_api.promotion.plugins import GatePlugins, judge
 from registry_api.promotion.repository import GatesRepository
 
 
 class Gatekeeper:
-    """Decides by the gates of the version's tenant."""
+    """Decides by the gates of the version's tenant.
 
-    def __init__(self, db: Database, gatherer: Gatherer) -> None:
+    Args:
+        db: Where the rules are.
+        gatherer: Finds out what they are decided on.
+        others: Gates of other distributions.
+    """
+
+    def __init__(self, db: Database, gatherer: Gatherer, others: GatePlugins) -> None:
         self._db = db
         self._gatherer = gatherer
+        self.others = others
 
     async def check(self, version: Version, target: str) -> Checked | None:
         """What must be asked before the transaction; None if the target has no gates."""
@@ -56,7 +64,7 @@ class Gatekeeper:
             raise Conflict(ErrorCode.STATE_CONFLICT, f"Gates of {attempt.target} were set meanwhile. Try again.")
         gates = gates_of(rules)
         findings = await self._gatherer.findings(session, attempt, gates, checked)
-        unmet = evaluate(gates, findings)
+        unmet = self._unmet(gates, findings)
         if unmet:
             _check_override(attempt, gates, unmet, override=override)
         return _decided(gates, findings, unmet)
@@ -91,8 +99,13 @@ class Gatekeeper:
             target=attempt.target,
             gates=gates,
             findings=findings,
-            unmet=tuple(evaluate(gates, findings)),
+            unmet=tuple(self._unmet(gates, findings)),
         )
+
+    def _unmet(self, gates: Gates, findings: Findings) -> list[Unmet]:
+        judged = ((name, judge(name, self.others, findings)) for name in gates.plugins)
+        others = [Unmet(gate=name, message=message) for name, message in judged if message is not None]
+        return [*evaluate(gates, findings), *others]
 
     async def checked(self, version: Version) -> Checked:
         """What :meth:`report` needs; asked before its transaction."""
@@ -101,7 +114,7 @@ class Gatekeeper:
 
 def _check_override(attempt: Attempt, gates: Gates, unmet: Sequence[Unmet], *, override: bool) -> None:
     """Checks that somebody who may do so overrides gates that permit it. The signature cannot be overridden."""
-    if not override or not gates.override or any(lack.gate is Gate.SIGNATURE for lack in unmet):
+    if not override or not gates.override or any(lack.gate == Gate.SIGNATURE for lack in unmet):
         raise _unmet(attempt.version, attempt.target, unmet)
     check(attempt.mover, Action.STAGES_OVERRIDE)
 

@@ -58,6 +58,7 @@ class Gates:
     mover_counts: bool = True  # whether the one who moves it may be one of them
     roles: frozenset[Role] = frozenset()  # who may move; empty: whoever has the action
     freezes: tuple[Freeze, ...] = ()
+    plugins: tuple[str, ...] = ()  # names of gates of other distributions
     override: bool = False  # whether a tenant admin may move it in an emergency
 
 
@@ -86,7 +87,7 @@ class Findings:
 class Unmet:
     """A gate that is not met."""
 
-    gate: Gate
+    gate: str  # a :class:`Gate`, or the name of one of another distribution
     message: str  # what is wrong and how to meet it
 
 

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from core.clock import Clock
-from core.errors import Conflict, ErrorCode
+from core.errors import Conflict, ErrorCode, InvalidRequest
 from registry_api.audit.record import record
 from registry_api.db.session import Database
 from registry_api.http.auth import Principal
@@ -45,8 +45,10 @@ class GateService:
         """Replaces the rules of a target.
 
         Raises:
+            InvalidRequest: ``VALID_002`` if a gate of another distribution is asked for that cannot be used here.
             Conflict: ``STATE_001`` if the tenant has too many targets with rules.
         """
+        self._check_plugins(gates.plugins)
         rules = gates.rules()
         async with self._db.write(principal.tenant) as session:
             known = GatesRepository(session, principal.tenant)
@@ -67,6 +69,16 @@ class GateService:
                 at=self._clock.now(),
             )
         return rules
+
+    def _check_plugins(self, names: Iterable[str]) -> None:
+        usable = [name for name, found in self._gatekeeper.others.items() if found.reason is None]
+        unknown = sorted(set(names) - set(usable))
+        if unknown:
+            raise InvalidRequest(
+                ErrorCode.INVALID_FIELD,
+                f"No gate {unknown[0]!r} can be used here; there are: {', '.join(sorted(usable)) or 'none'}.",
+                details={"field": "plugins"},
+            )
 
     async def readiness(self, principal: Principal, model: str, version: int, target: str) -> Report:
         """What lacks for the caller to move a version there now.

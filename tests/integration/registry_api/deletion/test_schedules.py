@@ -60,7 +60,7 @@ class Schedule:
         self.rng = random.Random(seed)
         self.done = asyncio.Event()
         self.counts: Counter[str] = Counter()
-        self.promotion = PromotionService(db, clock, Gatekeeper(db, gatherer))
+        self.promotion = PromotionService(db, clock, Gatekeeper(db, gatherer, {}))
         self.purger = Purger(db, clock)
         self.versions = DeletionService(db, clock, retention=timedelta(0))
         self.models = DeletionService(db, clock, retention=timedelta(days=1))  # or no push would find it any more
