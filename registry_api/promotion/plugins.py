@@ -2,8 +2,8 @@
 """Gates of other distributions, offered by entry points of the group ``furoshiki.gates``.
 
 An entry point's object is a :class:`GatePlugin`, or a class that makes one without arguments; see :mod:`core.plugins` on
-one that fails. A tenant asks for it by name in the gates of a target. A gate that is asked for and cannot judge, because it is
-not installed any more or its code fails, is not met: nothing enters a stage unjudged.
+one that fails. A tenant asks for it by name in the gates of a target. A gate that is asked for and cannot judge, because it
+is not installed any more or its code fails, is not met: nothing enters a stage unjudged.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from importlib import metadata
 from typing import Final, Protocol, TypeAlias
 
 from core.plugins import CONTAINED, Plugin, plugins, said
-from registry_api.promotion.gates import Findings
+from registry_api.promotion.gates import Findings, Gate
 
 GROUP: Final = "furoshiki.gates"
 PORT_VERSION: Final = 1
@@ -55,7 +55,9 @@ def gate_plugins(entry_points: Iterable[metadata.EntryPoint] | None = None) -> G
     Args:
         entry_points: Of the group; None: of the distributions that are installed.
     """
-    return {found.name: found for found in plugins(GROUP, port=PORT_VERSION, entry_points=entry_points)}
+    return {
+        found.name: found for found in plugins(GROUP, port=PORT_VERSION, taken=tuple(Gate), entry_points=entry_points)
+    }
 
 
 def judge(name: str, known: GatePlugins, findings: Findings) -> str | None:
