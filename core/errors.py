@@ -3,20 +3,22 @@
 
     FuroshikiError
     ├── RequestError          the caller must change the request
-    │   ├── InvalidRequest      VALID_*
+    │   ├── InvalidRequest      VALID_*, IMAGE_003, IMAGE_004
     │   ├── TensorError         TENSOR_*
     │   ├── ModelError          MODEL_*
     │   ├── NotFound            TENANT_001, KEY_001, UPLOAD_001, BUILD_001, DEPLOY_001, TUNING_001, CONVERT_001,
-    │   │                       JOB_001, STORE_002, GATE_002, WEBHOOK_001
-    │   ├── Conflict            STATE_*, GATE_001, IDEMPOTENCY_001, IDEMPOTENCY_003
+    │   │                       JOB_001, STORE_002, GATE_002, WEBHOOK_001, OCI_003
+    │   ├── Conflict            STATE_*, GATE_001, IDEMPOTENCY_001, IDEMPOTENCY_003, OCI_005
     │   └── AuthError           AUTH_*
     ├── TransientError        the same request may succeed later (``retryable``)
     │   ├── Overloaded          QUEUE_001, QUOTA_001
     │   ├── DeadlineExceeded    TIMEOUT_001
-    │   └── Unavailable         DEVICE_001, MODEL_002, STORE_001, STORE_004, JOB_004, IDEMPOTENCY_002
+    │   └── Unavailable         DEVICE_001, MODEL_002, STORE_001, STORE_004, JOB_004, IDEMPOTENCY_002,
+    │                           IMAGE_001, IMAGE_002, OCI_001
     └── OperatorError         somebody who runs the service must act
-        ├── SignatureError      SIGN_*: what was offered is not what was signed
+        ├── SignatureError      SIGN_*, IMAGE_005 to IMAGE_007: what was offered is not what was signed
         ├── StoreError          STORE_003
+        ├── ImageRegistryError  OCI_002, OCI_004; OCI_001 for a certificate that is not trusted
         ├── JobError            JOB_002, JOB_003, JOB_005
         └── InitError           INIT_*
 
@@ -106,6 +108,18 @@ class ErrorCode(StrEnum):
     TUNING_NOT_FOUND = "TUNING_001"  # no such tuning, or none of that variant on such a device
     CONVERSION_NOT_FOUND = "CONVERT_001"  # no such conversion, report of one, or calibration data
     WEBHOOK_NOT_FOUND = "WEBHOOK_001"  # no such webhook, or no such delivery of it
+    OCI_UNREACHABLE = "OCI_001"  # the image registry cannot be reached, cuts off or fails, after several attempts
+    OCI_DENIED = "OCI_002"  # the image registry does not accept the credentials, or not for this
+    OCI_NOT_FOUND = "OCI_003"  # the image registry has no such repository, tag, manifest or blob
+    OCI_REFUSED = "OCI_004"  # the image registry refuses what was sent, or cannot do what was asked
+    OCI_TAG_MOVED = "OCI_005"  # the tag names another image than it did
+    IMAGE_BUILDER_MISSING = "IMAGE_001"  # the image builder that was asked for cannot work on this machine
+    IMAGE_BASE = "IMAGE_002"  # the base image is not there, or cannot be made
+    IMAGE_PLATFORM = "IMAGE_003"  # base image, variant or wheels are for another platform than the image
+    IMAGE_COMMANDS = "IMAGE_004"  # the Bento wants commands run as root, which this image builder does not do
+    IMAGE_SBOM = "IMAGE_005"  # the image's SBOM is missing, not validly signed, or not of what the image holds
+    IMAGE_PROVENANCE = "IMAGE_006"  # the image's provenance is missing, not validly signed, or of another image
+    IMAGE_CHAIN = "IMAGE_007"  # the way from the image back to the uploaded files is broken
     INTERNAL = "INTERNAL_001"  # a fault of ours; details are in the log under the request id
 
 
@@ -198,6 +212,10 @@ class SignatureError(OperatorError):
 
 class StoreError(OperatorError):
     """Stored bytes are damaged."""
+
+
+class ImageRegistryError(OperatorError):
+    """An image registry refuses: credentials, rights, content or operation."""
 
 
 class JobError(OperatorError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,17 +18,17 @@ from artifacts.tuning import TUNING_NAME, verify_tuning
 from core.clock import Clock
 from core.errors import ErrorCode, JobError, SignatureError
 from registry_api.builds.archive import entries
-from registry_api.builds.context import INSTALLATION, Blueprint
+from registry_api.builds.context import Blueprint
 from registry_api.builds.spec import BuildSpec
 from registry_api.builds.values import bento_name, bento_version
 from registry_api.builds.wheel import WheelCache
+from registry_api.jobs.child import run_logged
 from registry_api.jobs.interface import JobTask
-from registry_api.jobs.process import plain_environment, run_child
+from registry_api.jobs.process import own_environment
 from registry_api.models.bundle import fetch_bundle
 from registry_api.models.source import Source
 
 MODEL_FOLDER: Final = "src/model"  # of a built Bento
-_SHOWN_LINES: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,30 +126,13 @@ class BentoBuilder:
         )
 
     async def _run_bentoml(self, spec: BuildSpec, scratch: Path, task: JobTask) -> None:
-        last: deque[str] = deque(maxlen=_SHOWN_LINES)
-
-        def log(line: str) -> None:
-            last.append(line)
-            task.log(line)
-
         spec.write(scratch / "spec.json")
         self._options.bentoml_home.mkdir(parents=True, exist_ok=True)
-        env = plain_environment() | {
-            "BENTOML_HOME": str(self._options.bentoml_home),
-            "BENTOML_DO_NOT_TRACK": "True",
-            "PYTHONPATH": str(INSTALLATION),
-        }
-        status = await run_child(
-            [sys.executable, "-m", "registry_api.builds", "build", str(scratch / "spec.json")],
-            job_id=task.job.id,
-            env=env,
-            cwd=scratch,
-            log=log,
-        )
+        own = {"BENTOML_HOME": str(self._options.bentoml_home), "BENTOML_DO_NOT_TRACK": "True"}
+        argv = [sys.executable, "-m", "registry_api.builds", "build", str(scratch / "spec.json")]
+        status, last = await run_logged(argv, task, cwd=scratch, env=own_environment() | own)
         if status != 0:
-            raise JobError(
-                ErrorCode.JOB_FAILED, f"bentoml build of {spec.tag} ended with status {status}: " + " | ".join(last)
-            )
+            raise JobError(ErrorCode.JOB_FAILED, f"bentoml build of {spec.tag} ended with status {status}: {last}")
 
 
 def _add_tuning(context: Path, tuning: bytes, bundle: VerifiedBundle, verifier: BundleVerifier, task: JobTask) -> None:

@@ -17,11 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import core
 from artifacts.tuning import TUNING_NAME
 from core.errors import ErrorCode, Unavailable
+from registry_api.jobs.process import INSTALLATION
 
-INSTALLATION: Final = Path(core.__file__).resolve().parents[1]
 LOCKS: Final[Mapping[str, str]] = {
     "onnx": "serving.txt",
     "tflite": "serving-litert.txt",

@@ -10,27 +10,24 @@ there is checked in that transaction, under the lock that removals hold.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from artifacts.keys.interface import KeyProvider
 from artifacts.manifest import Manifest
 from artifacts.signing.bundle import sign_manifest
 from artifacts.stores.interface import BlobStore
 from core.clock import Clock
-from core.errors import ErrorCode, StoreError
 from registry_api.builds.builder import BentoBuilder, BuildOptions, Packed
 from registry_api.builds.repository import BuildRepository
-from registry_api.builds.service import raise_no_build
-from registry_api.builds.values import Bento, bento_name, bento_version
+from registry_api.builds.values import BUILD, Bento, bento_name, bento_version
 from registry_api.db.session import Database, Session
 from registry_api.jobs.interface import Apply, Fault, Job, JobKind, JobTask, Outcome
+from registry_api.jobs.products.events import failure_teller, tell_success
 from registry_api.jobs.scratch import scratch_of, sweep_scratch
 from registry_api.models.source import Source
-from registry_api.models.transfer import upload, upload_bytes
+from registry_api.models.transfer import check_stored, upload, upload_bytes
 from registry_api.tenancy.repository import lock_tenant
 from registry_api.tunings.repository import TuningRepository
-from registry_api.webhooks.outbox import emit
 
 PRODUCER: Final = "furoshiki-registry"
 
@@ -65,15 +62,11 @@ class BuildHandler:
         self._clock = clock
         self._builder = builder
         self._options = options
-
-    @property
-    def timeout(self) -> float:
-        """Wall time of one attempt in seconds."""
-        return self._options.timeout_seconds
+        self.timeout = options.timeout_seconds
 
     async def run(self, task: JobTask) -> Outcome:
         """Makes, signs and stores the Bento."""
-        build_id = str(task.job.spec["build"])
+        build_id = BUILD.id_in(task.job)
         source, tuning = await self._source(task.job.tenant, build_id)
         with scratch_of(task.job, self._options.scratch) as scratch:
             packed = await self._builder.build(source, scratch, task, tuning=tuning)
@@ -82,10 +75,11 @@ class BuildHandler:
 
         async def apply(session: Session) -> None:
             await lock_tenant(session, source.tenant)
-            await self._check_stored(source.tenant, bento)
+            blobs = (bento.digest, bento.signature_digest, bento.archive_digest)
+            await check_stored(self._store, source.tenant, blobs, maker="build")
             await BuildRepository(session, source.tenant).finish(build_id, bento)
-            new = {"state": "succeeded", "model": source.model, "version": source.version, "digest": bento.digest}
-            await _tell(session, source.tenant, build_id, new)
+            facts = {"model": source.model, "version": source.version, "digest": bento.digest}
+            await tell_success(session, BUILD, task.job, facts)
 
         result = {"build": build_id, "tag": bento.tag, "digest": bento.digest, "archive_digest": bento.archive_digest}
         return Outcome(result=result, apply=apply)
@@ -93,19 +87,13 @@ class BuildHandler:
     async def abandon(self, job: Job, fault: Fault) -> Apply | None:
         """Removes what attempts left on this machine. The build's row needs nothing: its state is its job's."""
         await asyncio.to_thread(sweep_scratch, job, self._options.scratch)
-
-        async def apply(session: Session) -> None:
-            await _tell(session, job.tenant, str(job.spec["build"]), {"state": "failed", "code": fault.code})
-
-        return apply
+        return failure_teller(BUILD, job, fault)
 
     async def _source(self, tenant: str, build_id: str) -> tuple[Source, bytes | None]:
         """The variant, and its newest tuning."""
         async with self._db.read(tenant) as session:
-            build = await BuildRepository(session, tenant).get(build_id)
-            if build is None:
-                raise_no_build(build_id)
-            return build.source, await TuningRepository(session, tenant).newest(build.source.digest)
+            source = (await BuildRepository(session, tenant).get(build_id)).source
+            return source, await TuningRepository(session, tenant).newest(source.digest)
 
     async def _sign_and_store(self, source: Source, packed: Packed, task: JobTask) -> Bento:
         manifest = Manifest(
@@ -135,23 +123,3 @@ class BuildHandler:
         )
         task.log(f"built {bento.tag} {bento.digest}, {bento.size} bytes, signed by {bento.key_id}")
         return bento
-
-    async def _check_stored(self, tenant: str, bento: Bento) -> None:
-        for digest in (bento.digest, bento.signature_digest, bento.archive_digest):
-            if await self._store.size(tenant, digest) is None:
-                raise StoreError(
-                    ErrorCode.BLOB_CORRUPT,
-                    f"Blob {digest} of the Bento was removed before the build ended. Build again.",
-                )
-
-
-async def _tell(session: Session, tenant: str, build_id: str, new: Mapping[str, Any]) -> None:
-    await emit(
-        session,
-        tenant=tenant,
-        kind="build.finished",
-        subject=f"build/{build_id}",
-        old=None,
-        new={"build": build_id, **new},
-        actor="worker",
-    )

@@ -3,107 +3,52 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from uuid import uuid4
-
-from sqlalchemy import Select, select, update
+from dataclasses import asdict
 
 from registry_api.builds.tables import BuildRow
-from registry_api.builds.values import Bento, Build, state_of
+from registry_api.builds.values import BUILD, Bento, Build
 from registry_api.db.session import Session
+from registry_api.http.pagination import Listing, PageRequest
 from registry_api.jobs.interface import Job
-from registry_api.jobs.repository import to_job
-from registry_api.jobs.tables import JobRow
+from registry_api.jobs.products.repository import ProductRows
+from registry_api.models.rows import source_columns, source_value
 from registry_api.models.source import Source
-
-
-def new_id() -> str:
-    """The id of a new build; its job names it before its row is written."""
-    return uuid4().hex
 
 
 class BuildRepository:
     """Reads and writes the builds of one tenant inside one transaction."""
 
     def __init__(self, session: Session, tenant: str) -> None:
-        self._session = session
-        self._tenant = tenant
+        self._rows = ProductRows(session, tenant, BUILD, BuildRow)
 
-    async def add(self, build_id: str, source: Source, job: Job, *, now: datetime) -> Build:
+    async def add(self, source: Source, job: Job) -> Build:
         """Writes a build that waits for its job."""
-        row = BuildRow(
-            id=build_id,
-            tenant=source.tenant,
-            model=source.model,
-            version=source.version,
-            variant=source.variant,
-            format=source.format,
-            variant_digest=source.digest,
-            variant_signature_digest=source.signature_digest,
-            job_id=job.id,
-            created_at=now,
-        )
-        self._session.add(row)
-        await self._session.flush()
-        return _to_build(row, job)
+        return _to_build(await self._rows.add(job, **source_columns(source)), job)
 
-    async def get(self, build_id: str) -> Build | None:
-        """The build, or None if the tenant has none of that id."""
-        found = (await self._session.execute(self._select().where(BuildRow.id == build_id))).one_or_none()
-        return None if found is None else _to_build(found[0], to_job(found[1]))
+    async def get(self, build_id: str) -> Build:
+        """One build.
 
-    async def page(self, *, before: int | None, limit: int) -> list[tuple[int, Build]]:
-        """Builds newest first, each with its place in the order.
-
-        Args:
-            before: Only builds older than this place; None starts with the newest.
-            limit: At most so many.
+        Raises:
+            NotFound: ``BUILD_001`` if the tenant has none of that id.
         """
-        query = self._select().order_by(BuildRow.number.desc()).limit(limit)
-        if before is not None:
-            query = query.where(BuildRow.number < before)
-        return [(row.number, _to_build(row, to_job(job))) for row, job in await self._session.execute(query)]
+        return _to_build(*await self._rows.get(build_id))
+
+    async def page(self, request: PageRequest) -> Listing[Build]:
+        """Builds, newest first."""
+        return (await self._rows.page(request)).map(lambda found: _to_build(*found))
 
     async def finish(self, build_id: str, bento: Bento) -> None:
         """Writes what the build became."""
-        await self._session.execute(
-            update(BuildRow)
-            .where(BuildRow.id == build_id, BuildRow.tenant == self._tenant)
-            .values(
-                tag=bento.tag,
-                size=bento.size,
-                digest=bento.digest,
-                signature_digest=bento.signature_digest,
-                archive_digest=bento.archive_digest,
-                key_id=bento.key_id,
-            )
-            .execution_options(synchronize_session=False)
-        )
-
-    def _select(self) -> Select[BuildRow, JobRow]:
-        joined = select(BuildRow, JobRow).join(JobRow, JobRow.id == BuildRow.job_id)
-        return joined.where(BuildRow.tenant == self._tenant)
+        await self._rows.finish(build_id, **asdict(bento))
 
 
 def _to_build(row: BuildRow, job: Job) -> Build:
-    source = Source(
-        tenant=row.tenant,
-        model=row.model,
-        version=row.version,
-        variant=row.variant,
-        format=row.format,
-        digest=row.variant_digest,
-        signature_digest=row.variant_signature_digest,
-    )
     return Build(
         id=row.id,
-        source=source,
-        state=state_of(job.state),
+        source=source_value(row, row.tenant),
+        job=job,
         bento=_to_bento(row),
-        job_id=job.id,
-        error=job.error,
         created_at=row.created_at,
-        finished_at=job.finished_at,
     )
 
 

@@ -59,8 +59,8 @@ class BuildOut(Outgoing):
             digest=None if bento is None else bento.digest,
             archive_digest=None if bento is None else bento.archive_digest,
             key_id=None if bento is None else bento.key_id,
-            job_id=build.job_id,
+            job_id=build.job.id,
             created_at=build.created_at,
-            finished_at=build.finished_at,
-            error=FaultOut.of(build.error),
+            finished_at=build.job.finished_at,
+            error=FaultOut.of(build.job.error),
         )

@@ -5,25 +5,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import NoReturn
 
 from artifacts.digest import Digest
 from artifacts.formats import format_named
 from artifacts.manifest import MAX_MANIFEST_BYTES
 from artifacts.signing.bundle import MAX_SIGNATURE_BYTES
 from artifacts.stores.interface import BlobStore
-from core.clock import Clock
-from core.errors import Conflict, ErrorCode, NotFound, StoreError
-from registry_api.builds.repository import BuildRepository, new_id
-from registry_api.builds.values import Bento, Build
+from core.errors import Conflict, ErrorCode, StoreError
+from registry_api.builds.repository import BuildRepository
+from registry_api.builds.values import BUILD, Bento, Build
 from registry_api.conversions.variants.service import VariantService
 from registry_api.conversions.variants.values import Objective
 from registry_api.db.session import Database
-from registry_api.http.pagination import Listing, PageRequest, listing
-from registry_api.jobs.interface import JobKind, NewJob
+from registry_api.http.pagination import Listing, PageRequest
 from registry_api.jobs.service import JobService
-from registry_api.models.repository import hold_version
-from registry_api.models.service import ModelService, raise_no_model
+from registry_api.models.service import ModelService, hold
 from registry_api.models.source import Source, source_of
 from registry_api.models.values import Version
 
@@ -52,7 +48,6 @@ class BuildService:
         self,
         db: Database,
         store: BlobStore,
-        clock: Clock,
         models: ModelService,
         jobs: JobService,
         *,
@@ -60,7 +55,6 @@ class BuildService:
     ) -> None:
         self._db = db
         self._store = store
-        self._clock = clock
         self._models = models
         self._jobs = jobs
         self._variants = variants
@@ -83,12 +77,10 @@ class BuildService:
             Overloaded: ``QUOTA_001`` if the tenant has too many jobs that have not ended.
         """
         source = await self._source(await self._models.resolve(tenant, model, version), variant, wanted or Wanted())
-        build_id = new_id()
         async with self._db.write(tenant) as session:
-            if not await hold_version(session, tenant, source.model, source.version):
-                raise_no_model(tenant, f"{source.model}@{source.version}")
-            job = await self._jobs.enqueue(session, NewJob(tenant=tenant, kind=JobKind.BUILD, spec={"build": build_id}))
-            return await BuildRepository(session, tenant).add(build_id, source, job, now=self._clock.now())
+            await hold(session, source)
+            job = await self._jobs.enqueue(session, BUILD.new_job(tenant))
+            return await BuildRepository(session, tenant).add(source, job)
 
     async def _source(self, version: Version, variant: str | None, wanted: Wanted) -> Source:
         if variant is None and wanted == Wanted() and format_named(version.format).executable:
@@ -114,19 +106,12 @@ class BuildService:
             NotFound: ``BUILD_001`` if the tenant has none of that id.
         """
         async with self._db.read(tenant) as session:
-            build = await BuildRepository(session, tenant).get(build_id)
-        if build is None:
-            raise_no_build(build_id)
-        return build
+            return await BuildRepository(session, tenant).get(build_id)
 
     async def page(self, tenant: str, request: PageRequest) -> Listing[Build]:
         """Builds, newest first."""
-        position = request.position(int)
-        before = None if position is None else position[0]
         async with self._db.read(tenant) as session:
-            rows = await BuildRepository(session, tenant).page(before=before, limit=request.limit + 1)
-        numbered = listing(rows, request, lambda row: (row[0],))
-        return Listing(items=tuple(build for _number, build in numbered.items), next_cursor=numbered.next_cursor)
+            return await BuildRepository(session, tenant).page(request)
 
     async def manifest(self, build: Build) -> bytes:
         """The bytes of the Bento's signed manifest, checked against their digest.
@@ -171,12 +156,3 @@ def finished(build: Build) -> Bento:
             details={"build": build.id, "state": build.state},
         )
     return build.bento
-
-
-def raise_no_build(build_id: str) -> NoReturn:
-    """Says that the tenant has no such build.
-
-    Raises:
-        NotFound: ``BUILD_001``.
-    """
-    raise NotFound(ErrorCode.BUILD_NOT_FOUND, f"There is no build {build_id[:64]!r}.", details={"build": build_id[:64]})

@@ -11,9 +11,13 @@ from enum import StrEnum
 from typing import Final
 
 from artifacts.digest import Digest
-from registry_api.jobs.interface import Fault
+from core.errors import ErrorCode
+from registry_api.jobs.interface import Job, JobKind
+from registry_api.jobs.products.kind import ProductKind
 from registry_api.jobs.states import JobState
 from registry_api.models.source import Source
+
+BUILD: Final = ProductKind(name="build", job=JobKind.BUILD, unknown=ErrorCode.BUILD_NOT_FOUND)
 
 _TAG_CHARS: Final = 63  # BentoML's limit for a name and for a version
 _TAG: Final = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
@@ -60,12 +64,14 @@ class Build:
 
     id: str
     source: Source
-    state: BuildState
+    job: Job
     bento: Bento | None  # None: not finished, or failed
-    job_id: str
-    error: Fault | None  # None: no failure
     created_at: datetime
-    finished_at: datetime | None  # None: not ended
+
+    @property
+    def state(self) -> BuildState:
+        """Where it is."""
+        return state_of(self.job.state)
 
 
 def bento_name(tenant: str, model: str) -> str:

@@ -27,18 +27,20 @@ from registry_api.conversions.calibrations.repository import CalibrationReposito
 from registry_api.conversions.calibrations.values import Calibration
 from registry_api.conversions.candidates import Work, drafted
 from registry_api.conversions.child import OUTPUT, ConvertLimits, convert_in_child
+from registry_api.conversions.evidence import add_evidence, parity_evidence, parity_of
 from registry_api.conversions.repository import ConversionRepository
-from registry_api.conversions.service import raise_no_conversion
-from registry_api.conversions.storing import Picture, check_stored, stored
-from registry_api.conversions.values import Conversion, Made
+from registry_api.conversions.storing import Picture, blobs_of, stored
+from registry_api.conversions.values import CONVERSION, Conversion, Made
 from registry_api.db.session import Database, Session
 from registry_api.jobs.interface import Apply, Fault, Job, JobKind, JobTask, Outcome
+from registry_api.jobs.products.events import failure_teller, tell_success
 from registry_api.jobs.scratch import scratch_of, sweep_scratch
-from registry_api.models.bundle import fetch_bundle
+from registry_api.models.bundle import stage_bundle
 from registry_api.models.repository import VersionRepository
 from registry_api.models.service import raise_no_model
+from registry_api.models.transfer import check_stored
+from registry_api.promotion.values import Evidence
 from registry_api.tenancy.repository import lock_tenant
-from registry_api.webhooks.outbox import emit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +74,7 @@ class ConvertHandler:
         self._keys = keys
         self._clock = clock
         self._options = options
-
-    @property
-    def timeout(self) -> float:
-        """Wall time of one attempt in seconds."""
-        return self._options.timeout_seconds
+        self.timeout = options.timeout_seconds
 
     async def run(self, task: JobTask) -> Outcome:
         """Converts, signs and stores.
@@ -85,7 +83,7 @@ class ConvertHandler:
             SignatureError: A ``SIGN_*`` code: the source or the calibration data does not verify.
             JobError: ``JOB_002`` if it cannot be converted.
         """
-        conversion, calibration = await self._conversion(task.job.tenant, str(task.job.spec["conversion"]))
+        conversion, calibration = await self._conversion(task.job.tenant, CONVERSION.id_in(task.job))
         with scratch_of(task.job, self._options.scratch) as scratch:
             await self._fetch(conversion, calibration, scratch, task)
             answer = await convert_in_child(conversion.source, conversion.plan, scratch, self._options.limits, task)
@@ -97,22 +95,18 @@ class ConvertHandler:
             )
             made = await self._made(work, answer, task)
         await self._check_ancestors(conversion, await asyncio.to_thread(self._keys.policy, task.job.tenant))
-        return Outcome(result=_told(conversion.id, made), apply=self._apply(conversion, made, answer.environment))
+        evidence = await self._evidence(conversion, made)
+        apply = self._apply(conversion, made, answer.environment, evidence)
+        return Outcome(result=_told(conversion.id, made), apply=apply)
 
     async def abandon(self, job: Job, fault: Fault) -> Apply | None:
         """Removes what attempts left on this machine. The conversion's row needs nothing: its state is its job's."""
         await asyncio.to_thread(sweep_scratch, job, self._options.scratch)
-
-        async def apply(session: Session) -> None:
-            await _emit(session, job.tenant, str(job.spec["conversion"]), {"state": "failed", "code": fault.code})
-
-        return apply
+        return failure_teller(CONVERSION, job, fault)
 
     async def _conversion(self, tenant: str, conversion_id: str) -> tuple[Conversion, Calibration | None]:
         async with self._db.read(tenant) as session:
             found = await ConversionRepository(session, tenant).get(conversion_id)
-            if found is None:
-                raise_no_conversion(conversion_id)
             name, calibration = found.plan.calibration, None
             if name is not None:
                 calibration = await CalibrationRepository(session, tenant).get(found.source.model, name)
@@ -124,15 +118,12 @@ class ConvertHandler:
         source = conversion.source
         task.progress(0.02, "verifying the model")
         policy = await asyncio.to_thread(self._keys.policy, source.tenant)
-        verifier = BundleVerifier(policy, self._clock)
         await self._check_ancestors(conversion, policy)
-        bundle = await fetch_bundle(self._store, verifier, source, scratch / "model")
-        task.log(f"verified {source.ref} {source.variant} {bundle.digest}, signed by {bundle.key_id}")
+        await stage_bundle(self._store, policy, self._clock, source, scratch=scratch, task=task)
         if calibration is not None:
+            verifier = BundleVerifier(policy, self._clock)
             await fetch_calibration(self._store, verifier, calibration, scratch / "calibration")
             task.log(f"verified calibration data {calibration.name} {calibration.digest}")
-        (scratch / "trust").mkdir()
-        (scratch / "trust" / f"{source.tenant}.json").write_bytes(policy.to_bytes())
 
     async def _check_ancestors(self, conversion: Conversion, policy: TrustPolicy) -> None:
         """A verifier looks one generation back; this looks at all of them."""
@@ -158,12 +149,28 @@ class ConvertHandler:
             task.log(f"{candidate.variant} {draft.digest}, {draft.manifest.size} bytes: {verdict}")
         return made
 
-    def _apply(self, conversion: Conversion, made: Sequence[Made], environment: Mapping[str, Any]) -> Apply:
+    async def _evidence(self, conversion: Conversion, made: Sequence[Made]) -> Evidence | None:
+        content, source = parity_of(conversion.plan, made), conversion.source
+        async with self._db.read(source.tenant) as session:
+            version = await VersionRepository(session, source.tenant).get(source.model, source.version)
+        if content is None or version is None:
+            return None
+        signer = await asyncio.to_thread(self._keys.signer, source.tenant)
+        return await asyncio.to_thread(parity_evidence, content, version, signer, self._clock.now())
+
+    def _apply(
+        self,
+        conversion: Conversion,
+        made: Sequence[Made],
+        environment: Mapping[str, Any],
+        evidence: Evidence | None,
+    ) -> Apply:
         source = conversion.source
 
         async def apply(session: Session) -> None:
             await lock_tenant(session, source.tenant)
-            await check_stored(self._store, source.tenant, made)
+            blobs = [digest for each in made for digest in blobs_of(each)]
+            await check_stored(self._store, source.tenant, blobs, maker="conversion")
             version = await VersionRepository(session, source.tenant).get(source.model, source.version)
             if version is None:
                 raise_no_model(source.tenant, f"{source.model}@{source.version}")
@@ -174,10 +181,12 @@ class ConvertHandler:
                     f"Another conversion made {', '.join(sorted(taken))} of {source.ref} meanwhile.",
                 )
             conversions = ConversionRepository(session, source.tenant)
-            await conversions.finish(conversion.id, made, environment=environment, now=self._clock.now())
-            told = {"state": "succeeded", "model": source.model, "version": source.version}
-            accepted = {"accepted": [m.result.variant for m in made if _kept(m)]}
-            await _emit(session, source.tenant, conversion.id, told | accepted)
+            await conversions.finish(conversion, made, environment=environment, now=self._clock.now())
+            if evidence is not None:
+                await add_evidence(session, source.tenant, evidence)
+            accepted = [each.result.variant for each in made if _kept(each)]
+            facts = {"model": source.model, "version": source.version, "accepted": accepted}
+            await tell_success(session, CONVERSION, conversion.job, facts)
 
         return apply
 
@@ -189,15 +198,3 @@ def _kept(made: Made) -> bool:
 def _told(conversion_id: str, made: Sequence[Made]) -> dict[str, str | int]:
     accepted = [each.result.variant for each in made if _kept(each)]
     return {"conversion": conversion_id, "accepted": len(accepted), "variants": ", ".join(accepted)}
-
-
-async def _emit(session: Session, tenant: str, conversion_id: str, new: Mapping[str, Any]) -> None:
-    await emit(
-        session,
-        tenant=tenant,
-        kind="conversion.finished",
-        subject=f"conversion/{conversion_id}",
-        old=None,
-        new={"conversion": conversion_id, **new},
-        actor="worker",
-    )

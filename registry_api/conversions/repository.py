@@ -6,25 +6,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
-from uuid import uuid4
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import select
 
 from artifacts.digest import Digest
 from registry_api.conversions.rows import result_row, result_value, to_conversion
 from registry_api.conversions.tables import ConversionResultRow, ConversionRow, VariantFileRow
-from registry_api.conversions.values import Conversion, Made, Plan, Result
+from registry_api.conversions.values import CONVERSION, Conversion, Made, Plan, Result
 from registry_api.db.session import Session
+from registry_api.http.pagination import Listing, PageRequest
 from registry_api.jobs.interface import Job
-from registry_api.jobs.repository import to_job
-from registry_api.jobs.tables import JobRow
+from registry_api.jobs.products.repository import ProductRows
+from registry_api.models.rows import source_columns
 from registry_api.models.source import Source
 from registry_api.models.tables import ModelRow, VariantRow, VersionRow
-
-
-def new_id() -> str:
-    """The id of a new conversion; its job names it before its row is written."""
-    return uuid4().hex
 
 
 class ConversionRepository:
@@ -33,57 +28,36 @@ class ConversionRepository:
     def __init__(self, session: Session, tenant: str) -> None:
         self._session = session
         self._tenant = tenant
+        self._rows = ProductRows(session, tenant, CONVERSION, ConversionRow)
 
-    async def add(self, conversion_id: str, source: Source, plan: Plan, job: Job, *, now: datetime) -> Conversion:
+    async def add(self, source: Source, plan: Plan, job: Job) -> Conversion:
         """Writes a conversion that waits for its job."""
-        row = ConversionRow(
-            id=conversion_id,
-            tenant=source.tenant,
-            model=source.model,
-            version=source.version,
-            variant=source.variant,
-            format=source.format,
-            variant_digest=source.digest,
-            variant_signature_digest=source.signature_digest,
+        row = await self._rows.add(
+            job,
+            **source_columns(source),
             target=plan.target.variant,
             auto=plan.auto,
             route=None if plan.route is None else list(plan.route),
             thresholds=None if plan.thresholds is None else dict(plan.thresholds),
             calibration=plan.calibration,
-            job_id=job.id,
-            created_at=now,
         )
-        self._session.add(row)
-        await self._session.flush()
         return to_conversion(row, job, ())
 
-    async def get(self, conversion_id: str) -> Conversion | None:
-        """The conversion, or None if the tenant has none of that id."""
-        found = (await self._session.execute(self._select().where(ConversionRow.id == conversion_id))).one_or_none()
-        if found is None:
-            return None
-        results = await self._results([conversion_id])
-        return to_conversion(found[0], to_job(found[1]), results.get(conversion_id, ()))
+    async def get(self, conversion_id: str) -> Conversion:
+        """One conversion.
 
-    async def page(
-        self, *, model: str | None, version: int | None, before: int | None, limit: int
-    ) -> list[tuple[int, Conversion]]:
-        """Conversions newest first, each with its place in the order.
-
-        Args:
-            model: Only of this model; None: of any.
-            version: Only of this number; None: of any.
-            before: Only conversions older than this place; None starts with the newest.
-            limit: At most so many.
+        Raises:
+            NotFound: ``CONVERT_001`` if the tenant has none of that id.
         """
-        query = self._select().order_by(ConversionRow.number.desc()).limit(limit)
-        conditions = ((ConversionRow.model, model), (ConversionRow.version, version))
-        query = query.where(*(column == value for column, value in conditions if value is not None))
-        if before is not None:
-            query = query.where(ConversionRow.number < before)
-        rows = (await self._session.execute(query)).all()
-        results = await self._results([row.id for row, _job in rows])
-        return [(row.number, to_conversion(row, to_job(job), results.get(row.id, ()))) for row, job in rows]
+        row, job = await self._rows.get(conversion_id)
+        return to_conversion(row, job, (await self._results([row.id])).get(row.id, ()))
+
+    async def page(self, request: PageRequest, *, model: str | None, version: int | None) -> Listing[Conversion]:
+        """Conversions, newest first; None: of whatever model and version."""
+        wanted = ((ConversionRow.model, model), (ConversionRow.version, version))
+        found = await self._rows.page(request, *(column == value for column, value in wanted if value is not None))
+        results = await self._results([row.id for row, _job in found.items])
+        return found.map(lambda each: to_conversion(*each, results.get(each[0].id, ())))
 
     async def results_of(self, model: str, version: int) -> list[Result]:
         """Every result of a version, newest conversion first."""
@@ -100,18 +74,11 @@ class ConversionRepository:
         return [result_value(row) for row in await self._session.scalars(query)]
 
     async def finish(
-        self, conversion_id: str, made: Sequence[Made], *, environment: Mapping[str, Any], now: datetime
+        self, conversion: Conversion, made: Sequence[Made], *, environment: Mapping[str, Any], now: datetime
     ) -> None:
         """Writes what was made: a result each, and a variant with its files for each accepted one."""
-        conversion = (
-            await self._session.scalars(
-                update(ConversionRow)
-                .where(ConversionRow.id == conversion_id, ConversionRow.tenant == self._tenant)
-                .values(environment=dict(environment))
-                .returning(ConversionRow)
-            )
-        ).one()
-        version_id = await self._version_id(conversion.model, conversion.version)
+        await self._rows.finish(conversion.id, environment=dict(environment))
+        version_id = await self._version_id(conversion.source.model, conversion.source.version)
         for each in made:
             self._session.add(result_row(each.result, self._tenant))
             if each.result.accepted:
@@ -199,7 +166,3 @@ class ConversionRepository:
         for row in await self._session.scalars(query.order_by(ConversionResultRow.id)):
             found[row.conversion_id] = (*found.get(row.conversion_id, ()), result_value(row))
         return found
-
-    def _select(self) -> Select[ConversionRow, JobRow]:
-        joined = select(ConversionRow, JobRow).join(JobRow, JobRow.id == ConversionRow.job_id)
-        return joined.where(ConversionRow.tenant == self._tenant)

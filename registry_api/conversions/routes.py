@@ -13,9 +13,8 @@ from asyncio.subprocess import DEVNULL, PIPE
 from typing import Final
 
 from core.errors import DeadlineExceeded, ErrorCode, OperatorError
-from registry_api.conversions.child import REPOSITORY
 from registry_api.conversions.schemas import RoutesOut
-from registry_api.jobs.process import plain_environment
+from registry_api.jobs.process import own_environment
 
 _SECONDS: Final = 60.0
 
@@ -46,7 +45,7 @@ async def _asked() -> bytes:
         stdin=DEVNULL,
         stdout=PIPE,
         stderr=DEVNULL,
-        env={**plain_environment(), "PYTHONPATH": str(REPOSITORY)},
+        env=own_environment(),
     )
     try:
         async with asyncio.timeout(_SECONDS):

@@ -9,20 +9,11 @@ from converters.parity.report import Report
 from registry_api.conversions.tables import ConversionResultRow, ConversionRow
 from registry_api.conversions.values import Conversion, Plan, Result, parse_target
 from registry_api.jobs.interface import Job
-from registry_api.models.source import Source
+from registry_api.models.rows import source_value
 
 
 def to_conversion(row: ConversionRow, job: Job, results: tuple[Result, ...]) -> Conversion:
     """The conversion of a row, with its job and results."""
-    source = Source(
-        tenant=row.tenant,
-        model=row.model,
-        version=row.version,
-        variant=row.variant,
-        format=row.format,
-        digest=row.variant_digest,
-        signature_digest=row.variant_signature_digest,
-    )
     plan = Plan(
         target=parse_target(row.target),
         auto=row.auto,
@@ -32,15 +23,12 @@ def to_conversion(row: ConversionRow, job: Job, results: tuple[Result, ...]) -> 
     )
     return Conversion(
         id=row.id,
-        source=source,
+        source=source_value(row, row.tenant),
         plan=plan,
-        state=job.state,
+        job=job,
         results=results,
         environment=row.environment,
-        job_id=row.job_id,
-        error=job.error,
         created_at=row.created_at,
-        finished_at=job.finished_at,
     )
 
 

@@ -92,7 +92,7 @@ class ResultOut(Outgoing):
     def of(cls, result: Result) -> ResultOut:
         """Shows a result."""
         report = result.report
-        fastest = min(report.latency, key=lambda each: each.rows, default=None)
+        smallest = report.smallest_batch
         return cls(
             variant=result.variant,
             digest=result.digest,
@@ -104,8 +104,8 @@ class ResultOut(Outgoing):
             max_abs=report.max_abs,
             top1_agreement=report.top1_agreement,
             ratio=report.ratio,
-            p50_ms=None if fastest is None else fastest.ms,
-            source_p50_ms=None if fastest is None else fastest.source_ms,
+            p50_ms=None if smallest is None else smallest.ms,
+            source_p50_ms=None if smallest is None else smallest.source_ms,
             key_id=result.key_id,
         )
 
@@ -148,13 +148,13 @@ class ConversionOut(Outgoing):
             route=None if plan.route is None else list(plan.route),
             calibration=plan.calibration,
             thresholds=None if plan.thresholds is None else dict(plan.thresholds),
-            state=conversion.state,
+            state=conversion.job.state,
             results=[ResultOut.of(result) for result in conversion.results],
             environment=None if conversion.environment is None else dict(conversion.environment),
-            job_id=conversion.job_id,
+            job_id=conversion.job.id,
             created_at=conversion.created_at,
-            finished_at=conversion.finished_at,
-            error=FaultOut.of(conversion.error),
+            finished_at=conversion.job.finished_at,
+            error=FaultOut.of(conversion.job.error),
         )
 
 

@@ -3,21 +3,16 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 from artifacts.stores.interface import BlobStore
-from core.clock import Clock
 from core.errors import Conflict, ErrorCode, NotFound
 from registry_api.conversions.calibrations.repository import CalibrationRepository
 from registry_api.conversions.calibrations.service import raise_no_calibration
-from registry_api.conversions.repository import ConversionRepository, new_id
-from registry_api.conversions.values import Conversion, Plan, Result
+from registry_api.conversions.repository import ConversionRepository
+from registry_api.conversions.values import CONVERSION, Conversion, Plan, Result
 from registry_api.db.session import Database
-from registry_api.http.pagination import Listing, PageRequest, listing
-from registry_api.jobs.interface import JobKind, NewJob
+from registry_api.http.pagination import Listing, PageRequest
 from registry_api.jobs.service import JobService
-from registry_api.models.repository import hold_version
-from registry_api.models.service import ModelService, raise_no_model
+from registry_api.models.service import ModelService, hold
 from registry_api.models.source import Source, source_of
 
 MAX_DOCUMENT_BYTES = 4 << 20  # of a report, its signature or its picture
@@ -26,10 +21,9 @@ MAX_DOCUMENT_BYTES = 4 << 20  # of a report, its signature or its picture
 class ConversionService:
     """The conversions of the caller's tenant; :class:`registry_api.conversions.handler.ConvertHandler` does the work."""
 
-    def __init__(self, db: Database, store: BlobStore, clock: Clock, models: ModelService, jobs: JobService) -> None:
+    def __init__(self, db: Database, store: BlobStore, models: ModelService, jobs: JobService) -> None:
         self._db = db
         self._store = store
-        self._clock = clock
         self._models = models
         self._jobs = jobs
 
@@ -67,23 +61,14 @@ class ConversionService:
             NotFound: ``CONVERT_001`` if the tenant has none of that id.
         """
         async with self._db.read(tenant) as session:
-            found = await ConversionRepository(session, tenant).get(conversion_id)
-        if found is None:
-            raise_no_conversion(conversion_id)
-        return found
+            return await ConversionRepository(session, tenant).get(conversion_id)
 
     async def page(
         self, tenant: str, request: PageRequest, *, model: str | None = None, version: int | None = None
     ) -> Listing[Conversion]:
         """Conversions, newest first; None: of whatever model and version."""
-        position = request.position(int)
-        before = None if position is None else position[0]
         async with self._db.read(tenant) as session:
-            rows = await ConversionRepository(session, tenant).page(
-                model=model, version=version, before=before, limit=request.limit + 1
-            )
-        numbered = listing(rows, request, lambda row: (row[0],))
-        return Listing(items=tuple(found for _number, found in numbered.items), next_cursor=numbered.next_cursor)
+            return await ConversionRepository(session, tenant).page(request, model=model, version=version)
 
     async def result(self, tenant: str, conversion_id: str, variant: str | None) -> Result:
         """One candidate of a conversion.
@@ -104,9 +89,9 @@ class ConversionService:
                 return result
         raise NotFound(
             ErrorCode.CONVERSION_NOT_FOUND,
-            f"Conversion {conversion_id!r} is {conversion.state} and has no result {variant or ''!r}; "
+            f"Conversion {conversion_id!r} is {conversion.job.state} and has no result {variant or ''!r}; "
             f"it has {', '.join(names) or 'none'}.",
-            details={"conversion": conversion_id, "state": conversion.state},
+            details={"conversion": conversion_id, "state": conversion.job.state},
         )
 
     async def document(self, tenant: str, digest: str) -> bytes:
@@ -114,25 +99,11 @@ class ConversionService:
         return await self._store.read(tenant, digest, limit=MAX_DOCUMENT_BYTES)
 
     async def _enqueue(self, source: Source, plan: Plan) -> Conversion:
-        conversion_id = new_id()
         async with self._db.write(source.tenant) as session:
-            if not await hold_version(session, source.tenant, source.model, source.version):
-                raise_no_model(source.tenant, f"{source.model}@{source.version}")
+            await hold(session, source)
             if plan.calibration is not None:
                 calibrations = CalibrationRepository(session, source.tenant)
                 if await calibrations.get(source.model, plan.calibration) is None:
                     raise_no_calibration(source.model, plan.calibration)
-            new = NewJob(tenant=source.tenant, kind=JobKind.CONVERT, spec={"conversion": conversion_id})
-            job = await self._jobs.enqueue(session, new)
-            conversions = ConversionRepository(session, source.tenant)
-            return await conversions.add(conversion_id, source, plan, job, now=self._clock.now())
-
-
-def raise_no_conversion(conversion_id: str) -> NoReturn:
-    """Says that the tenant has no such conversion.
-
-    Raises:
-        NotFound: ``CONVERT_001``.
-    """
-    shown = conversion_id[:64]
-    raise NotFound(ErrorCode.CONVERSION_NOT_FOUND, f"There is no conversion {shown!r}.", details={"conversion": shown})
+            job = await self._jobs.enqueue(session, CONVERSION.new_job(source.tenant))
+            return await ConversionRepository(session, source.tenant).add(source, plan, job)

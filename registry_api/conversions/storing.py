@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeAlias
 
 from artifacts.digest import Digest
 from artifacts.stores.interface import BlobStore
 from converters.parity.report import Report
 from converters.spec import folder_name
-from core.errors import ErrorCode, StoreError
 from registry_api.conversions.candidates import Drafted, Work
 from registry_api.conversions.values import Made, Result, parse_target
 from registry_api.models.transfer import upload, upload_bytes
@@ -57,21 +56,8 @@ async def stored(store: BlobStore, work: Work, draft: Drafted, picture: Picture)
     )
 
 
-async def check_stored(store: BlobStore, tenant: str, made: Sequence[Made]) -> None:
-    """Asks the store for every blob; from the tenant's lock on nobody removes them.
-
-    Raises:
-        StoreError: ``STORE_003`` if one was removed meanwhile.
-    """
-    for each in made:
-        for digest in _blobs(each):
-            if await store.size(tenant, digest) is None:
-                raise StoreError(
-                    ErrorCode.BLOB_CORRUPT, f"Blob {digest} was removed before the conversion ended. Convert again."
-                )
-
-
-def _blobs(made: Made) -> tuple[Digest, ...]:
+def blobs_of(made: Made) -> tuple[Digest, ...]:
+    """All that :func:`stored` put into the store."""
     result = made.result
     report = (result.report_digest, result.report_signature_digest, result.picture_digest)
     if made.signature_digest is None:

@@ -15,6 +15,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from registry_api.db.columns import Json, RowId
 from registry_api.db.engine import Base
+from registry_api.jobs.products.tables import ProductRow
+from registry_api.models.tables import SourceColumns
 
 
 class CalibrationRow(Base):
@@ -35,8 +37,8 @@ class CalibrationRow(Base):
     created_by: Mapped[str] = mapped_column(String(200))
 
 
-class ConversionRow(Base):
-    """One conversion; its state is its job's. ``environment`` is set with the end of the job."""
+class ConversionRow(SourceColumns, ProductRow):
+    """One conversion of a variant. ``environment`` is set with the end of the job."""
 
     __tablename__ = "conversions"
     __table_args__ = (
@@ -45,22 +47,11 @@ class ConversionRow(Base):
         Index("ix_conversions_tenant_variant_digest", "tenant", "variant_digest"),
     )
 
-    number: Mapped[int] = mapped_column(RowId, primary_key=True)  # order of creation
-    id: Mapped[str] = mapped_column(String(32), unique=True)
-    tenant: Mapped[str] = mapped_column(ForeignKey("tenants.name"))
-    model: Mapped[str] = mapped_column(String(63))
-    version: Mapped[int] = mapped_column(BigInteger)
-    variant: Mapped[str] = mapped_column(String(100))
-    format: Mapped[str] = mapped_column(String(32))
-    variant_digest: Mapped[str] = mapped_column(String(71))
-    variant_signature_digest: Mapped[str] = mapped_column(String(71))
     target: Mapped[str] = mapped_column(String(100))
     auto: Mapped[bool]
     route: Mapped[list[str] | None] = mapped_column(Json)
     thresholds: Mapped[dict[str, float | None] | None] = mapped_column(Json)
     calibration: Mapped[str | None] = mapped_column(String(100))
-    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), unique=True)
-    created_at: Mapped[datetime]
     environment: Mapped[dict[str, Any] | None] = mapped_column(Json)
 
 

@@ -13,10 +13,11 @@ from artifacts.formats import FORMATS
 from artifacts.manifest import FileEntry
 from converters.parity.report import Report
 from core.errors import ErrorCode, InvalidRequest
-from registry_api.jobs.interface import Fault
-from registry_api.jobs.states import JobState
+from registry_api.jobs.interface import Job, JobKind
+from registry_api.jobs.products.kind import ProductKind
 from registry_api.models.source import Source
 
+CONVERSION: Final = ProductKind(name="conversion", job=JobKind.CONVERT, unknown=ErrorCode.CONVERSION_NOT_FOUND)
 PRECISIONS: Final = ("fp32", "fp16", "bf16", "int8", "int8dyn", "int8w16a")
 DEVICE: Final = "cpu"  # of a target that names none
 
@@ -83,13 +84,10 @@ class Conversion:
     id: str
     source: Source
     plan: Plan
-    state: JobState
+    job: Job  # whose state is its own
     results: tuple[Result, ...]  # empty: not finished, or failed
     environment: Mapping[str, Any] | None  # of the process that converted; None: not finished, or failed
-    job_id: str
-    error: Fault | None  # None: no failure
     created_at: datetime
-    finished_at: datetime | None  # None: not ended
 
 
 def parse_target(text: str) -> Target:

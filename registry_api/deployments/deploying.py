@@ -22,7 +22,7 @@ from core.clock import Clock
 from core.errors import Conflict, ErrorCode
 from core.tensors import TensorSpec
 from registry_api.builds.repository import BuildRepository
-from registry_api.builds.service import finished, raise_no_build
+from registry_api.builds.service import finished
 from registry_api.builds.values import Build
 from registry_api.db.session import Database, Session
 from registry_api.deployments.fetch import fetch_bento, model_inputs
@@ -76,11 +76,7 @@ class DeployHandler:
         self._starter = starter
         self._target = target
         self._options = options
-
-    @property
-    def timeout(self) -> float:
-        """Wall time of one attempt in seconds."""
-        return self._options.timeout_seconds
+        self.timeout = options.timeout_seconds
 
     async def run(self, task: JobTask) -> Outcome:
         """Starts the deployment and proves it ready."""
@@ -116,10 +112,7 @@ class DeployHandler:
             deployment = await DeploymentRepository(session, job.tenant).by_id(deployment_id)
             if deployment is None:
                 raise_no_deployment(deployment_id)
-            build = await BuildRepository(session, job.tenant).get(deployment.build_id)
-            if build is None:
-                raise_no_build(deployment.build_id)
-        return deployment, build
+            return deployment, await BuildRepository(session, job.tenant).get(deployment.build_id)
 
     def _clear(self, job: Job) -> None:
         for name in (job.spec["deployment"], job.spec["replaces"]):

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from uuid import uuid4
 
 from sqlalchemy import ColumnElement, delete, select, update
 
@@ -15,14 +14,10 @@ from registry_api.db.session import Session
 from registry_api.deployments.states import DeploymentEvent, DeploymentState, sources, target
 from registry_api.deployments.tables import DeploymentRow
 from registry_api.deployments.values import AuthMode, Deployment, NewDeployment, Place, TargetKind
+from registry_api.http.pagination import Listing, PageRequest, listing
 from registry_api.jobs.interface import Fault, Job
 from registry_api.models.source import Source
 from registry_api.webhooks.outbox import emit
-
-
-def new_id() -> str:
-    """The id of a new deployment; its job names it before its row is written."""
-    return uuid4().hex
 
 
 class DeploymentRepository:
@@ -63,18 +58,14 @@ class DeploymentRepository:
         """The deployment of that id, or None: its name may have been deployed again since."""
         return await self._one(DeploymentRow.id == deployment_id)
 
-    async def page(self, *, before: int | None, limit: int) -> list[tuple[int, Deployment]]:
-        """Deployments newest first, each with its place in the order.
-
-        Args:
-            before: Only deployments older than this place; None starts with the newest.
-            limit: At most so many.
-        """
+    async def page(self, request: PageRequest) -> Listing[Deployment]:
+        """Deployments, newest first."""
         query = select(DeploymentRow).where(DeploymentRow.tenant == self._tenant)
-        if before is not None:
-            query = query.where(DeploymentRow.number < before)
-        rows = await self._session.scalars(query.order_by(DeploymentRow.number.desc()).limit(limit))
-        return [(row.number, _to_deployment(row)) for row in rows]
+        if (after := request.position(int)) is not None:
+            query = query.where(DeploymentRow.number < after[0])
+        query = query.order_by(DeploymentRow.number.desc()).limit(request.limit + 1)
+        rows = (await self._session.scalars(query)).all()
+        return listing(rows, request, lambda row: (row.number,)).map(_to_deployment)
 
     async def remove(self, deployment_id: str) -> None:
         """Removes the row of a deployment that is over, to free its name."""

@@ -6,21 +6,21 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 from typing import Final, NoReturn
+from uuid import uuid4
 
 from core.clock import Clock
 from core.errors import Conflict, ErrorCode, NotFound
 from registry_api.builds.service import BuildService, finished
 from registry_api.db.session import Database
 from registry_api.deployments.logs import LogPart, read_log
-from registry_api.deployments.repository import DeploymentRepository, new_id
+from registry_api.deployments.repository import DeploymentRepository
 from registry_api.deployments.states import DeploymentState
 from registry_api.deployments.target import log_folder
 from registry_api.deployments.values import Deployment, NewDeployment
-from registry_api.http.pagination import Listing, PageRequest, listing
+from registry_api.http.pagination import Listing, PageRequest
 from registry_api.jobs.interface import JobKind, NewJob
 from registry_api.jobs.service import JobService
-from registry_api.models.repository import hold_version
-from registry_api.models.service import raise_no_model
+from registry_api.models.service import hold
 
 _READ_BYTES: Final = 1 << 20
 
@@ -54,11 +54,10 @@ class DeploymentService:
         """
         build = await self._builds.get(new.tenant, new.build_id)
         bento = finished(build)
-        deployment_id = new_id()
+        deployment_id = uuid4().hex
         source = build.source
         async with self._db.write(new.tenant) as session:
-            if not await hold_version(session, new.tenant, source.model, source.version):
-                raise_no_model(new.tenant, f"{source.model}@{source.version}")
+            await hold(session, source)
             deployments = DeploymentRepository(session, new.tenant)
             old = await deployments.get(new.name)
             if old is not None:
@@ -82,12 +81,8 @@ class DeploymentService:
 
     async def page(self, tenant: str, request: PageRequest) -> Listing[Deployment]:
         """Deployments, newest first."""
-        position = request.position(int)
-        before = None if position is None else position[0]
         async with self._db.read(tenant) as session:
-            rows = await DeploymentRepository(session, tenant).page(before=before, limit=request.limit + 1)
-        numbered = listing(rows, request, lambda row: (row[0],))
-        return Listing(items=tuple(each for _number, each in numbered.items), next_cursor=numbered.next_cursor)
+            return await DeploymentRepository(session, tenant).page(request)
 
     async def stop(self, tenant: str, name: str) -> Deployment:
         """Asks for a deployment's end; one that has ended, or is about to, stays as it is.

@@ -64,6 +64,10 @@ class Listing(Generic[T]):
     items: tuple[T, ...]
     next_cursor: str | None
 
+    def map(self, make: Callable[[T], S]) -> Listing[S]:
+        """The page with what ``make`` makes of each item."""
+        return Listing(items=tuple(map(make, self.items)), next_cursor=self.next_cursor)
+
     def page(self, show: Callable[[T], S]) -> Page[S]:
         """The page as the API shows it."""
         return Page(items=[show(item) for item in self.items], next_cursor=self.next_cursor)

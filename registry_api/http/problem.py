@@ -65,7 +65,7 @@ def status_of(code: ErrorCode) -> int:  # noqa: C901, PLR0911, PLR0912 - one fla
             return 404
         case E.UPLOAD_NOT_FOUND | E.BUILD_NOT_FOUND | E.DEPLOYMENT_NOT_FOUND | E.TUNING_NOT_FOUND | E.ROUTE_NOT_FOUND:
             return 404
-        case E.APPROVAL_NOT_FOUND | E.WEBHOOK_NOT_FOUND | E.CONVERSION_NOT_FOUND:
+        case E.APPROVAL_NOT_FOUND | E.WEBHOOK_NOT_FOUND | E.CONVERSION_NOT_FOUND | E.OCI_NOT_FOUND:
             return 404
         case E.METHOD_NOT_ALLOWED:
             return 405
@@ -77,7 +77,7 @@ def status_of(code: ErrorCode) -> int:  # noqa: C901, PLR0911, PLR0912 - one fla
             return 409
         case E.JOB_CANCELLED | E.GATES_UNMET | E.MODEL_DELETED | E.STILL_USED:
             return 409
-        case E.IDEMPOTENCY_RUNNING | E.IDEMPOTENCY_UNANSWERED:
+        case E.IDEMPOTENCY_RUNNING | E.IDEMPOTENCY_UNANSWERED | E.OCI_TAG_MOVED:
             return 409
         case E.PRECONDITION_FAILED:
             return 412
@@ -87,18 +87,13 @@ def status_of(code: ErrorCode) -> int:  # noqa: C901, PLR0911, PLR0912 - one fla
             return 415
         case E.INVALID_FIELD | E.MODEL_INVALID | E.TENSOR_SHAPE | E.TENSOR_DTYPE | E.TENSOR_MISSING:
             return 422
-        case (
-            E.TENSOR_UNEXPECTED
-            | E.TENSOR_DATA
-            | E.TENSOR_REJECTED
-            | E.PATH_UNSAFE
-            | E.DIGEST_MISMATCH
-            | E.MANIFEST_INVALID
-        ):
+        case E.TENSOR_UNEXPECTED | E.TENSOR_DATA | E.TENSOR_REJECTED | E.PATH_UNSAFE | E.DIGEST_MISMATCH:
             return 422
         case E.SIGNATURE_MISSING | E.SIGNATURE_INVALID | E.SIGNER_UNTRUSTED | E.FILE_UNEXPECTED | E.FILE_MISSING:
             return 422
-        case E.SIGNATURE_EXPIRED | E.REVOKED | E.SUBJECT_MISMATCH | E.IDEMPOTENCY_MISMATCH:
+        case E.SIGNATURE_EXPIRED | E.REVOKED | E.SUBJECT_MISMATCH | E.IDEMPOTENCY_MISMATCH | E.MANIFEST_INVALID:
+            return 422
+        case E.IMAGE_PLATFORM | E.IMAGE_COMMANDS | E.IMAGE_SBOM | E.IMAGE_PROVENANCE | E.IMAGE_CHAIN:
             return 422
         case E.QUOTA_EXCEEDED:
             return 429
@@ -106,7 +101,11 @@ def status_of(code: ErrorCode) -> int:  # noqa: C901, PLR0911, PLR0912 - one fla
             return CLIENT_CLOSED
         case E.INTERNAL | E.INIT_FAILED | E.SETTING_INVALID | E.BLOB_CORRUPT | E.INFERENCE_FAILED | E.JOB_FAILED:
             return 500
-        case E.QUEUE_FULL | E.STORE_UNAVAILABLE | E.MODEL_NOT_READY | E.DEVICE_UNAVAILABLE:
+        case E.OCI_DENIED | E.OCI_REFUSED:
+            return 502
+        case E.QUEUE_FULL | E.STORE_UNAVAILABLE | E.MODEL_NOT_READY | E.DEVICE_UNAVAILABLE | E.OCI_UNREACHABLE:
+            return 503
+        case E.IMAGE_BUILDER_MISSING | E.IMAGE_BASE:
             return 503
         case E.JOB_TIMEOUT:
             return 504

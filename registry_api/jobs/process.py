@@ -21,6 +21,7 @@ from typing import Final
 
 import psutil
 
+INSTALLATION: Final = Path(__file__).resolve().parents[2]  # the folder of the top-level packages
 JOB_VARIABLE: Final = "FUROSHIKI_JOB_ID"
 GRACE_SECONDS: Final = 5.0  # between SIGTERM and SIGKILL
 LINE_BYTES: Final = 8192  # a longer line is cut into pieces
@@ -30,11 +31,17 @@ _LOOK_SECONDS: Final = 0.02
 def plain_environment() -> dict[str, str]:
     """What any Python child needs and nothing else: no setting and no secret of this process is passed on.
 
-    The interpreter's own folder comes first on PATH, so that the tools installed beside it are found.
+    The interpreter's own folder comes first on PATH, so that the tools installed beside it are found. numpy starts no threads
+    of its own: children confine themselves, which threads that run already would escape.
     """
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     kept = {name: os.environ[name] for name in ("HOME", "LANG", "LC_ALL", "TMPDIR", "TZ") if name in os.environ}
-    return {**kept, "PATH": path, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**kept, "PATH": path, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+def own_environment() -> dict[str, str]:
+    """As :func:`plain_environment`, for children that run packages of this installation, wherever they work."""
+    return plain_environment() | {"PYTHONPATH": str(INSTALLATION)}
 
 
 async def run_child(

@@ -18,6 +18,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from core.errors import ErrorCode
 from registry_api.db.session import Session
+from registry_api.http.pagination import Listing, PageRequest, listing
 from registry_api.jobs.interface import Fault, Job, JobKind, Lease, NewJob, Pulse, Value
 from registry_api.jobs.log import fit
 from registry_api.jobs.states import JobEvent, JobState, move
@@ -65,25 +66,18 @@ class JobRepository:
         return await self._session.scalar(count) or 0
 
     async def page(
-        self, tenant: str, *, state: JobState | None, kind: JobKind | None, before: int | None, limit: int
-    ) -> list[tuple[int, Job]]:
-        """Jobs of the tenant, newest first, each with its place in the order.
-
-        Args:
-            tenant: Whose jobs.
-            state: None: any state.
-            kind: None: any kind.
-            before: Only jobs older than this place; None starts with the newest.
-            limit: At most so many.
-        """
-        query = select(JobRow).where(JobRow.tenant == tenant).order_by(JobRow.number.desc()).limit(limit)
+        self, tenant: str, request: PageRequest, *, state: JobState | None, kind: JobKind | None
+    ) -> Listing[Job]:
+        """Jobs of the tenant, newest first; None: of any state or kind."""
+        query = select(JobRow).where(JobRow.tenant == tenant).order_by(JobRow.number.desc()).limit(request.limit + 1)
         if state is not None:
             query = query.where(JobRow.state == state.value)
         if kind is not None:
             query = query.where(JobRow.kind == kind.value)
-        if before is not None:
-            query = query.where(JobRow.number < before)
-        return [(row.number, to_job(row)) for row in await self._session.scalars(query)]
+        if (after := request.position(int)) is not None:
+            query = query.where(JobRow.number < after[0])
+        rows = (await self._session.scalars(query)).all()
+        return listing(rows, request, lambda row: (row.number,)).map(to_job)
 
     async def claim(
         self, *, kinds: Collection[JobKind], owner: str, token: str, now: datetime, expires_at: datetime

@@ -9,7 +9,7 @@ from typing import Final
 from core.clock import Clock
 from core.errors import ErrorCode, NotFound, Overloaded
 from registry_api.db.session import Database, Session
-from registry_api.http.pagination import Listing, PageRequest, listing
+from registry_api.http.pagination import Listing, PageRequest
 from registry_api.jobs.interface import Job, JobKind, NewJob
 from registry_api.jobs.log import READ_BYTES
 from registry_api.jobs.repository import JobRepository
@@ -74,14 +74,8 @@ class JobService:
         self, tenant: str, request: PageRequest, *, state: JobState | None = None, kind: JobKind | None = None
     ) -> Listing[Job]:
         """The tenant's jobs, newest first."""
-        position = request.position(int)
-        before = None if position is None else position[0]
         async with self._database.read(tenant) as session:
-            rows = await JobRepository(session).page(
-                tenant, state=state, kind=kind, before=before, limit=request.limit + 1
-            )
-        numbered = listing(rows, request, lambda row: (row[0],))
-        return Listing(items=tuple(job for _number, job in numbered.items), next_cursor=numbered.next_cursor)
+            return await JobRepository(session).page(tenant, request, state=state, kind=kind)
 
     async def log(self, tenant: str, job_id: str, *, offset: int) -> JobLog:
         """At most 1 MiB of the job's log from ``offset`` (bytes) on.

@@ -1,12 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
-"""For tests of whoever uses jobs: handlers made of functions, and a task that remembers what was said to it."""
+"""For tests of whoever uses jobs: a job, handlers made of functions, and a task that remembers what was said to it."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
 
 from registry_api.jobs.interface import Apply, Fault, Job, JobKind, JobTask, Outcome
+from registry_api.jobs.states import JobState
+
+
+def a_job(**changes: Any) -> Job:
+    """A job of the tenant acme in its first attempt; ``changes`` are fields."""
+    fields: dict[str, Any] = {
+        "id": uuid4().hex,
+        "tenant": "acme",
+        "kind": JobKind.BUILD,
+        "state": JobState.RUNNING,
+        "spec": {},
+        "progress": 0.0,
+        "step": "",
+        "attempt": 1,
+        "max_attempts": 3,
+        "cancel_requested": False,
+        "error": None,
+        "result": None,
+        "created_at": datetime(2026, 1, 1, tzinfo=UTC),
+        "started_at": None,
+        "finished_at": None,
+    }
+    return Job(**fields | changes)
 
 
 async def _nothing(_job: Job, _fault: Fault) -> Apply | None:

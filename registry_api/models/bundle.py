@@ -9,10 +9,12 @@ from pathlib import Path
 
 from artifacts.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, SIGNATURE_NAME
 from artifacts.signing.bundle import MAX_SIGNATURE_BYTES
-from artifacts.signing.policy import Subject
+from artifacts.signing.policy import Subject, TrustPolicy
 from artifacts.signing.verifier import BundleVerifier, VerifiedBundle
 from artifacts.source import DirectorySource
 from artifacts.stores.interface import BlobStore
+from core.clock import Clock
+from registry_api.jobs.interface import JobTask
 from registry_api.models.source import Source
 from registry_api.models.transfer import download
 
@@ -35,6 +37,22 @@ async def fetch_bundle(store: BlobStore, verifier: BundleVerifier, source: Sourc
     for entry in manifest.files:
         await download(store, source.tenant, entry.digest, target / entry.path, limit=entry.size)
     return await asyncio.to_thread(verifier.verify, DirectorySource(target), subject=subject, retain=False)
+
+
+async def stage_bundle(
+    store: BlobStore, policy: TrustPolicy, clock: Clock, source: Source, *, scratch: Path, task: JobTask
+) -> None:
+    """Readies the folder of a job whose child verifies again: the bundle in ``model``, the tenant's trust in ``trust``.
+
+    Raises:
+        SignatureError: A ``SIGN_*`` code: the bundle is not what the tenant signed.
+        NotFound: ``STORE_002`` if the store lost a part of it.
+        Unavailable: ``STORE_*`` if the store cannot be reached or the disk is full.
+    """
+    bundle = await fetch_bundle(store, BundleVerifier(policy, clock), source, scratch / "model")
+    task.log(f"verified {source.ref} {source.variant} {bundle.digest}, signed by {bundle.key_id}")
+    (scratch / "trust").mkdir()
+    (scratch / "trust" / f"{source.tenant}.json").write_bytes(policy.to_bytes())
 
 
 def _begin(target: Path, files: Mapping[str, bytes]) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from artifacts.manifest import FileEntry
 from core.tensors import TensorSpec, dtype_from_oip
-from registry_api.models.tables import ModelRow, VariantRow, VersionFileRow, VersionRow
+from registry_api.models.source import Source
+from registry_api.models.tables import ModelRow, SourceColumns, VariantRow, VersionFileRow, VersionRow
 from registry_api.models.values import Deletion, Deprecation, Model, Stage, Variant, Version
 
 
@@ -100,6 +101,31 @@ def deletion_of(row: ModelRow | VersionRow) -> Deletion | None:
     if row.deleted_at is None or row.purge_at is None:
         return None
     return Deletion(at=row.deleted_at, by=row.deleted_by or "", reason=row.deletion_reason or "", purge_at=row.purge_at)
+
+
+def source_columns(source: Source) -> dict[str, Any]:
+    """The columns of a source, for a row of its tenant."""
+    return {
+        "model": source.model,
+        "version": source.version,
+        "variant": source.variant,
+        "format": source.format,
+        "variant_digest": source.digest,
+        "variant_signature_digest": source.signature_digest,
+    }
+
+
+def source_value(row: SourceColumns, tenant: str) -> Source:
+    """The source that a row of the tenant tells of."""
+    return Source(
+        tenant=tenant,
+        model=row.model,
+        version=row.version,
+        variant=row.variant,
+        format=row.format,
+        digest=row.variant_digest,
+        signature_digest=row.variant_signature_digest,
+    )
 
 
 def _deprecation(row: VersionRow) -> Deprecation | None:

@@ -13,10 +13,11 @@ from artifacts.signing.bundle import MAX_SIGNATURE_BYTES
 from artifacts.stores.interface import BlobStore
 from core.clock import Clock
 from core.errors import ErrorCode, ModelError, NotFound, StoreError
-from registry_api.db.session import Database
+from registry_api.db.session import Database, Session
 from registry_api.http.pagination import Listing, PageRequest
-from registry_api.models.repository import ModelRepository, VersionRepository
+from registry_api.models.repository import ModelRepository, VersionRepository, hold_version
 from registry_api.models.search.values import EVERY_MODEL, ModelFilter
+from registry_api.models.source import Source
 from registry_api.models.values import Model, Stage, Version
 
 
@@ -129,6 +130,16 @@ class ModelService:
         if await self._store.size(version.tenant, entry.digest) != entry.size:
             raise StoreError(ErrorCode.BLOB_CORRUPT, f"The stored file {path!r} is lost or damaged. Tell the operator.")
         return Content(digest=entry.digest, size=entry.size, chunks=self._store.stream(version.tenant, entry.digest))
+
+
+async def hold(session: Session, source: Source) -> None:
+    """Keeps what something is to be made from until the transaction ends.
+
+    Raises:
+        ModelError: ``MODEL_001`` if it was deleted since it was found.
+    """
+    if not await hold_version(session, source.tenant, source.model, source.version):
+        raise_no_model(source.tenant, f"{source.model}@{source.version}")
 
 
 def raise_no_model(tenant: str, name: str, having: str = "") -> NoReturn:

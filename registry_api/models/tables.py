@@ -132,6 +132,17 @@ class VariantRow(Base):
     created_at: Mapped[datetime]
 
 
+class SourceColumns:
+    """Columns that say of which variant something is made: a :class:`registry_api.models.source.Source`."""
+
+    model: Mapped[str] = mapped_column(String(63))
+    version: Mapped[int] = mapped_column(BigInteger)
+    variant: Mapped[str] = mapped_column(String(100))
+    format: Mapped[str] = mapped_column(String(32))
+    variant_digest: Mapped[str] = mapped_column(String(71))
+    variant_signature_digest: Mapped[str] = mapped_column(String(71))
+
+
 class AliasRow(Base):
     """A movable name of one version of a model."""
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -71,6 +71,19 @@ async def download(store: BlobStore, tenant: str, digest: Digest, path: Path, *,
             f"The stored blob {digest} is damaged. Tell the operator.",
             details={"digest": digest},
         )
+
+
+async def check_stored(store: BlobStore, tenant: str, digests: Iterable[Digest], *, maker: str) -> None:
+    """Asks the store for what ``maker`` put there; from the tenant's lock on nobody removes it.
+
+    Raises:
+        StoreError: ``STORE_003`` if some of it was removed meanwhile.
+    """
+    for digest in digests:
+        if await store.size(tenant, digest) is None:
+            raise StoreError(
+                ErrorCode.BLOB_CORRUPT, f"Blob {digest} was removed before the {maker} ended. Start it again."
+            )
 
 
 def _digest(path: Path) -> StreamingDigest:

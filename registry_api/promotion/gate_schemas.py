@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Gates, approvals and evidence as the API speaks of them. The rules of gates are stored as they were sent."""
+"""Gates as the API speaks of them. The rules of gates are stored as they were sent."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import BeforeValidator, Field, model_validator
 
 from registry_api.http.access import Role
-from registry_api.http.fields import Flag, Incoming, Label, Moment, Outgoing, Text, Timestamp, distinct, whole
-from registry_api.promotion.evidence import Kind
+from registry_api.http.fields import Flag, Incoming, Label, Moment, Outgoing, Text, distinct, whole
 from registry_api.promotion.freezes import Freeze, Interval, Weekly
 from registry_api.promotion.gates import Budget, Gate, Gates, Report, approvers
-from registry_api.promotion.values import Approval, Evidence
 
 _DAYS: Final = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 
@@ -177,81 +175,4 @@ class ReadinessOut(Outgoing):
             state=report.findings.state,
             approvals=len(approvers(report.gates, report.findings)),
             unmet=[UnmetOut(gate=lack.gate, message=lack.message) for lack in report.unmet],
-        )
-
-
-class ApprovalIn(Incoming):
-    """A yes to one state of a version."""
-
-    target: Target
-    state: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] = Field(description="From the readiness report.")
-    comment: Text = ""
-
-
-class ApprovalOut(Outgoing):
-    """One person's yes."""
-
-    id: int
-    model: str
-    version: int
-    target: str
-    state: str
-    approver: str
-    approver_key: str
-    comment: str
-    at: Timestamp
-    withdrawn_at: Timestamp | None
-
-    @classmethod
-    def of(cls, approval: Approval) -> ApprovalOut:
-        """Shows an approval."""
-        return cls(
-            id=approval.id,
-            model=approval.model,
-            version=approval.version,
-            target=approval.target,
-            state=approval.digest,
-            approver=approval.approver,
-            approver_key=approval.approver_key,
-            comment=approval.comment,
-            at=approval.at,
-            withdrawn_at=approval.withdrawn_at,
-        )
-
-
-class EvidenceIn(Incoming):
-    """A document about a version."""
-
-    kind: Kind
-    content: dict[str, Any] = Field(description="As its kind needs: see the reference of gates.")
-
-
-class EvidenceOut(Outgoing):
-    """A document about a version."""
-
-    id: int
-    model: str
-    version: int
-    kind: Kind
-    digest: str = Field(description="Of the content's canonical JSON (RFC 8785).")
-    content: dict[str, Any]
-    signature: str = Field(description="Sigstore bundle by the tenant's key.")
-    author: str
-    author_key: str
-    at: Timestamp
-
-    @classmethod
-    def of(cls, evidence: Evidence) -> EvidenceOut:
-        """Shows a document."""
-        return cls(
-            id=evidence.id,
-            model=evidence.model,
-            version=evidence.version,
-            kind=Kind(evidence.kind),
-            digest=evidence.digest,
-            content=dict(evidence.content),
-            signature=evidence.signature.decode(),
-            author=evidence.author,
-            author_key=evidence.author_key,
-            at=evidence.at,
         )

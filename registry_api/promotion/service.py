@@ -64,7 +64,7 @@ class PromotionService:
         Raises:
             ModelError: ``MODEL_001`` if the tenant has no such version.
             Conflict: ``STATE_001`` if the table of transitions does not allow the move or nothing of it can be served,
-                ``GATE_001`` if gates are not met.
+                ``GATE_001`` if gates are not met, or it would enter production and its signature does not verify any more.
             AuthError: ``AUTH_003`` if the caller may not make it.
         """
         found = await self._found(principal.tenant, model, version)
@@ -73,6 +73,8 @@ class PromotionService:
         check_actor(principal, found.stage, after)
         check_transition(found.stage, after)
         check_servable(f"{found.tenant}/{model}@{version}", (each.format for each in found.variants), after)
+        if after is Stage.PRODUCTION:
+            await self._gatekeeper.require_signature(found)
         checked = await self._gatekeeper.check(found, after)
         wanted = _Wanted(principal=principal, version=found, after=after, reason=reason, override=override)
         async with self._db.write(principal.tenant) as session:

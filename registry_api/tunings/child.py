@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs ``python -m runners tune`` and reads what it measured. What it is told and what it answers: :mod:`runners.tuning.job`.
+"""Has ``python -m runners tune`` measure a variant. What it is told and what it answers: :mod:`runners.tuning.job`.
 
-The child has its own process group, no settings and no secrets in its environment, and a limit on its address space; its job
-bounds its wall time. Nothing in the bundle's folder is ever imported.
+The child limits its own address space.
 """
 
 from __future__ import annotations
 
 import sys
-from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +15,9 @@ from typing import Annotated, Final, TypeAlias
 import msgspec
 
 from artifacts.tuning import MAX_TUNING_BYTES, Point, Tuning
-from core.errors import ErrorCode, JobError
+from registry_api.jobs.child import Program, answer_of
 from registry_api.jobs.interface import JobTask
-from registry_api.jobs.process import plain_environment, run_child
 from registry_api.models.source import Source
-
-REPOSITORY: Final = Path(__file__).resolve().parents[2]
-_REFUSED: Final = 3  # exit status of a child that says why in its answer
-_SHOWN_LINES: Final = 8
-_BEGIN, _END = 0.1, 0.95  # of the job's progress, that measuring takes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,19 +35,31 @@ class _Step(msgspec.Struct, frozen=True, kw_only=True):
     point: Point
     done: Annotated[float, msgspec.Meta(ge=0, le=1)]
 
+    @property
+    def line(self) -> str:
+        return f"{self._what}: {self.point.rows_per_s:.0f} rows/s, p50 {self.point.p50_ms:.3f} ms"
 
-class _Fault(msgspec.Struct, frozen=True, kw_only=True):
-    code: str
-    message: str
+    @property
+    def now(self) -> str:
+        return f"measured {self._what}"
+
+    @property
+    def _what(self) -> str:
+        return f"{self.point.instances} instances x {self.point.threads} threads x {self.point.rows} rows"
 
 
 class _Answer(msgspec.Struct, frozen=True, kw_only=True):
-    tuning: Tuning | None = None
-    error: _Fault | None = None
+    tuning: Tuning
 
 
-_STEP: Final = msgspec.json.Decoder(_Step)
-_ANSWER: Final = msgspec.json.Decoder(_Answer)
+_PROGRAM: Final = Program(
+    argv=(sys.executable, "-P", "-m", "runners", "tune"),
+    name="measuring",
+    step=_Step,
+    answer=_Answer,
+    answer_bytes=MAX_TUNING_BYTES // 2,  # base64 makes it a third longer
+    span=(0.1, 0.95),
+)
 
 
 async def measure_in_child(source: Source, scratch: Path, limits: MeasureLimits, task: JobTask) -> Tuning:
@@ -76,41 +80,5 @@ async def measure_in_child(source: Source, scratch: Path, limits: MeasureLimits,
         "budget_s": limits.budget_seconds,
         "memory_bytes": limits.memory_bytes,
     }
-    (scratch / "spec.json").write_bytes(msgspec.json.encode(spec))
-    talk: deque[str] = deque(maxlen=_SHOWN_LINES)
-    task.progress(_BEGIN, "waiting for this machine to measure nothing else")
-    status = await run_child(
-        [sys.executable, "-P", "-m", "runners", "tune", str(scratch / "spec.json")],
-        job_id=task.job.id,
-        env={**plain_environment(), "PYTHONPATH": str(REPOSITORY)},
-        cwd=scratch,
-        log=lambda line: _told(line, task, talk),
-    )
-    return _read(status, scratch / "answer.json", talk)
-
-
-def _told(line: str, task: JobTask, talk: deque[str]) -> None:
-    try:
-        step = _STEP.decode(line)
-    except msgspec.DecodeError:
-        talk.append(line)
-        task.log(line)
-        return
-    point = step.point
-    what = f"{point.instances} instances x {point.threads} threads x {point.rows} rows"
-    task.log(f"{what}: {point.rows_per_s:.0f} rows/s, p50 {point.p50_ms:.3f} ms")
-    task.progress(_BEGIN + (_END - _BEGIN) * step.done, f"measured {what}")
-
-
-def _read(status: int, path: Path, talk: deque[str]) -> Tuning:
-    if status in (0, _REFUSED):
-        try:
-            with path.open("rb") as file:
-                answer = _ANSWER.decode(file.read(MAX_TUNING_BYTES // 2))  # base64 makes it a third longer
-        except (OSError, msgspec.DecodeError) as error:
-            raise JobError(ErrorCode.JOB_FAILED, f"The measuring process gave no usable answer: {error}") from None
-        if answer.tuning is not None:
-            return answer.tuning
-        if answer.error is not None:
-            raise JobError(ErrorCode.JOB_FAILED, f"{answer.error.code[:32]}: {answer.error.message[:2000]}")
-    raise JobError(ErrorCode.JOB_FAILED, f"The measuring process ended with status {status}: " + " | ".join(talk))
+    task.progress(_PROGRAM.span[0], "waiting for this machine to measure nothing else")
+    return (await answer_of(_PROGRAM, spec, scratch, task)).tuning

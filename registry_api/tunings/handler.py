@@ -13,19 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from artifacts.keys.interface import KeyProvider
-from artifacts.signing.verifier import BundleVerifier
 from artifacts.stores.interface import BlobStore
 from artifacts.tuning import Tuning, sign_tuning
 from core.clock import Clock
 from registry_api.db.session import Database, Session
 from registry_api.jobs.interface import Apply, Fault, Job, JobKind, JobTask, Outcome
 from registry_api.jobs.scratch import scratch_of, sweep_scratch
-from registry_api.models.bundle import fetch_bundle
+from registry_api.models.bundle import stage_bundle
 from registry_api.models.source import Source
 from registry_api.tunings.child import Measure, MeasureLimits, measure_in_child
 from registry_api.tunings.repository import TuningRepository
-from registry_api.tunings.service import raise_no_tuning
-from registry_api.tunings.values import Result
+from registry_api.tunings.values import TUNING, Result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,12 +64,8 @@ class TuneHandler:
         self._keys = keys
         self._clock = clock
         self._options = options
+        self.timeout = options.timeout_seconds
         self._measure = measure
-
-    @property
-    def timeout(self) -> float:
-        """Wall time of one attempt in seconds."""
-        return self._options.timeout_seconds
 
     async def run(self, task: JobTask) -> Outcome:
         """Measures and signs.
@@ -80,10 +74,12 @@ class TuneHandler:
             SignatureError: A ``SIGN_*`` code: the variant does not verify.
             JobError: ``JOB_002`` if it cannot be measured.
         """
-        tuning_id = str(task.job.spec["tuning"])
+        tuning_id = TUNING.id_in(task.job)
         source = await self._source(task.job.tenant, tuning_id)
         with scratch_of(task.job, self._options.scratch) as scratch:
-            await self._fetch(source, scratch, task)
+            task.progress(0.02, "verifying the model")
+            policy = await asyncio.to_thread(self._keys.policy, source.tenant)
+            await stage_bundle(self._store, policy, self._clock, source, scratch=scratch, task=task)
             tuning = await self._measure(source, scratch, self._options.limits, task)
         result = await self._signed(source, tuning)
         chosen = tuning.chosen
@@ -104,18 +100,7 @@ class TuneHandler:
 
     async def _source(self, tenant: str, tuning_id: str) -> Source:
         async with self._db.read(tenant) as session:
-            found = await TuningRepository(session, tenant).get(tuning_id)
-        if found is None:
-            raise_no_tuning(tuning_id)
-        return found.source
-
-    async def _fetch(self, source: Source, scratch: Path, task: JobTask) -> None:
-        task.progress(0.02, "verifying the model")
-        policy = await asyncio.to_thread(self._keys.policy, source.tenant)
-        bundle = await fetch_bundle(self._store, BundleVerifier(policy, self._clock), source, scratch / "model")
-        task.log(f"verified {source.ref} {source.variant} {bundle.digest}, signed by {bundle.key_id}")
-        (scratch / "trust").mkdir()
-        (scratch / "trust" / f"{source.tenant}.json").write_bytes(policy.to_bytes())
+            return (await TuningRepository(session, tenant).get(tuning_id)).source
 
     async def _signed(self, source: Source, tuning: Tuning) -> Result:
         signer = await asyncio.to_thread(self._keys.signer, source.tenant)

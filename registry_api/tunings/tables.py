@@ -3,17 +3,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String
+from sqlalchemy import Index, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from registry_api.db.columns import RowId
-from registry_api.db.engine import Base
+from registry_api.jobs.products.tables import ProductRow
+from registry_api.models.tables import SourceColumns
 
 
-class TuningRow(Base):
-    """One tuning; the columns from ``device`` on are set together."""
+class TuningRow(SourceColumns, ProductRow):
+    """One tuning of a variant; its own columns are set together."""
 
     __tablename__ = "tunings"
     __table_args__ = (
@@ -21,17 +19,6 @@ class TuningRow(Base):
         Index("ix_tunings_tenant_variant_digest", "tenant", "variant_digest"),
     )
 
-    number: Mapped[int] = mapped_column(RowId, primary_key=True)  # order of creation
-    id: Mapped[str] = mapped_column(String(32), unique=True)
-    tenant: Mapped[str] = mapped_column(ForeignKey("tenants.name"))
-    model: Mapped[str] = mapped_column(String(63))
-    version: Mapped[int] = mapped_column(BigInteger)
-    variant: Mapped[str] = mapped_column(String(100))
-    format: Mapped[str] = mapped_column(String(32))
-    variant_digest: Mapped[str] = mapped_column(String(71))
-    variant_signature_digest: Mapped[str] = mapped_column(String(71))
-    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), unique=True)
-    created_at: Mapped[datetime]
     device: Mapped[str | None] = mapped_column(String(71))  # fingerprint
     document: Mapped[bytes | None] = mapped_column(LargeBinary)  # tuning.json
     key_id: Mapped[str | None] = mapped_column(String(64))

@@ -5,11 +5,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from artifacts.tuning import Tuning
-from registry_api.jobs.interface import Fault
-from registry_api.jobs.states import JobState
+from core.errors import ErrorCode
+from registry_api.jobs.interface import Job, JobKind
+from registry_api.jobs.products.kind import ProductKind
 from registry_api.models.source import Source
+
+TUNING: Final = ProductKind(name="tuning", job=JobKind.TUNE, unknown=ErrorCode.TUNING_NOT_FOUND)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +31,6 @@ class TuningRecord:
 
     id: str
     source: Source
-    state: JobState
+    job: Job  # whose state is its own
     result: Result | None  # None: not finished, or failed
-    job_id: str
-    error: Fault | None  # None: no failure
     created_at: datetime
-    finished_at: datetime | None  # None: not ended

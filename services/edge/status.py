@@ -25,7 +25,7 @@ def http_status(code: E) -> int:  # noqa: C901, PLR0911, PLR0912 -- one flat tab
             return 404
         case E.KEY_NOT_FOUND | E.UPLOAD_NOT_FOUND | E.BUILD_NOT_FOUND | E.DEPLOYMENT_NOT_FOUND | E.TUNING_NOT_FOUND:
             return 404
-        case E.APPROVAL_NOT_FOUND | E.WEBHOOK_NOT_FOUND | E.CONVERSION_NOT_FOUND:
+        case E.APPROVAL_NOT_FOUND | E.WEBHOOK_NOT_FOUND | E.CONVERSION_NOT_FOUND | E.OCI_NOT_FOUND:
             return 404
         case E.METHOD_NOT_ALLOWED:
             return 405
@@ -35,7 +35,7 @@ def http_status(code: E) -> int:  # noqa: C901, PLR0911, PLR0912 -- one flat tab
             return 409
         case E.GATES_UNMET | E.MODEL_DELETED | E.STILL_USED:
             return 409
-        case E.IDEMPOTENCY_RUNNING | E.IDEMPOTENCY_UNANSWERED:
+        case E.IDEMPOTENCY_RUNNING | E.IDEMPOTENCY_UNANSWERED | E.OCI_TAG_MOVED:
             return 409
         case E.PRECONDITION_FAILED:
             return 412
@@ -43,7 +43,7 @@ def http_status(code: E) -> int:  # noqa: C901, PLR0911, PLR0912 -- one flat tab
             return 413
         case E.UNSUPPORTED_MEDIA_TYPE:
             return 415
-        case E.MODEL_INVALID | E.IDEMPOTENCY_MISMATCH:
+        case E.MODEL_INVALID | E.IDEMPOTENCY_MISMATCH | E.IMAGE_PLATFORM | E.IMAGE_COMMANDS:
             return 422
         case E.QUOTA_EXCEEDED | E.QUEUE_FULL:
             return 429
@@ -55,7 +55,11 @@ def http_status(code: E) -> int:  # noqa: C901, PLR0911, PLR0912 -- one flat tab
             return 502
         case E.FILE_MISSING | E.PATH_UNSAFE | E.SIGNATURE_EXPIRED | E.REVOKED | E.MANIFEST_INVALID | E.SUBJECT_MISMATCH:
             return 502
-        case E.MODEL_NOT_READY | E.DEVICE_UNAVAILABLE | E.STORE_UNAVAILABLE | E.JOB_LEASE_LOST:
+        case E.IMAGE_SBOM | E.IMAGE_PROVENANCE | E.IMAGE_CHAIN | E.OCI_DENIED | E.OCI_REFUSED:
+            return 502
+        case E.MODEL_NOT_READY | E.DEVICE_UNAVAILABLE | E.STORE_UNAVAILABLE | E.JOB_LEASE_LOST | E.OCI_UNREACHABLE:
+            return 503
+        case E.IMAGE_BUILDER_MISSING | E.IMAGE_BASE:
             return 503
         case E.TIMEOUT | E.JOB_TIMEOUT:
             return 504

@@ -63,8 +63,8 @@ class CalibrationRepository:
         )
         if (after := request.position(int)) is not None:
             query = query.where(CalibrationRow.number < after[0])
-        rows = listing(list(await self._session.scalars(query)), request, lambda row: (row.number,))
-        return Listing(items=tuple(_value(row) for row in rows.items), next_cursor=rows.next_cursor)
+        rows = (await self._session.scalars(query)).all()
+        return listing(rows, request, lambda row: (row.number,)).map(_value)
 
 
 def _value(row: CalibrationRow) -> Calibration:

@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from operator import attrgetter
 
-from converters.parity.report import Report
+from converters.parity.report import Latency, Report
 from core.errors import Conflict, ErrorCode
 from registry_api.conversions.variants.values import Choice, Form, FormState, Objective
 
@@ -63,9 +64,9 @@ class _Measures:
         """What the best form has least of."""
         match objective:
             case Objective.SOURCE | Objective.LATENCY:
-                return self._time(form, min)
+                return self._time(form, attrgetter("smallest_batch"))
             case Objective.THROUGHPUT:
-                return self._time(form, max)
+                return self._time(form, attrgetter("largest_batch"))
             case Objective.SIZE:
                 return float("inf") if form.variant is None else float(form.variant.size)
             case Objective.FIDELITY:
@@ -75,9 +76,9 @@ class _Measures:
         """Between its answers and those of the uploaded form."""
         return prod(report.cosine for report in self._reports(form))
 
-    def _time(self, form: Form, pick: Callable[..., int]) -> float:
-        """Time of the fewest or most rows that were measured."""
-        return prod(_ratio(report, pick) for report in self._reports(form))
+    def _time(self, form: Form, measured: Callable[[Report], Latency | None]) -> float:
+        """Of one batch of those that were measured."""
+        return prod(_ratio(measured(report)) for report in self._reports(form))
 
     def _reports(self, form: Form) -> Iterator[Report]:
         """The report of a form, of what it was made from, and so on."""
@@ -89,11 +90,8 @@ class _Measures:
             at = self.forms.get(at.result.report.source)
 
 
-def _ratio(report: Report, pick: Callable[..., int]) -> float:
-    if not report.latency:
-        return 1.0
-    at = report.latency_of(pick(each.rows for each in report.latency))
-    return at.ms / at.source_ms if at is not None and at.source_ms > 0 else 1.0
+def _ratio(latency: Latency | None) -> float:
+    return latency.ms / latency.source_ms if latency is not None and latency.source_ms > 0 else 1.0
 
 
 def _fault(

@@ -94,7 +94,7 @@ class VariantService:
             raise Conflict(
                 ErrorCode.STATE_CONFLICT,
                 f"Variant {name!r} of '{version.tenant}/{version.model}@{version.version}' was rejected: "
-                f"{'; '.join(form.result.reasons)}. Use another variant.",
+                f"{'; '.join(reason.rstrip('.') for reason in form.result.reasons)}. Use another variant.",
                 details={"variant": name, "conversion": form.result.conversion},
             )
 

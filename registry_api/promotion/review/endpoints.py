@@ -14,20 +14,11 @@ from registry_api.http.fields import NamePath, VersionPath
 from registry_api.http.pagination import Page, Paging
 from registry_api.http.problem import problems
 from registry_api.http.services import provided
-from registry_api.promotion.gate_schemas import (
-    TARGET_PATTERN,
-    ApprovalIn,
-    ApprovalOut,
-    EvidenceIn,
-    EvidenceOut,
-    GatesIn,
-    GatesOut,
-    ReadinessOut,
-    Target,
-)
+from registry_api.promotion.gate_schemas import TARGET_PATTERN, GatesIn, GatesOut, ReadinessOut, Target
 from registry_api.promotion.review.approvals import ApprovalService
 from registry_api.promotion.review.evidence import EvidenceService
 from registry_api.promotion.review.gates import GateService
+from registry_api.promotion.review.schemas import ApprovalIn, ApprovalOut, EvidenceIn, EvidenceOut
 
 Gating: TypeAlias = Annotated[GateService, provided(GateService)]
 Approvals: TypeAlias = Annotated[ApprovalService, provided(ApprovalService)]

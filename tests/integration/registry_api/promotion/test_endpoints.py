@@ -132,3 +132,16 @@ async def test_what_was_in_production_at_any_moment_is_known(digits: Api) -> Non
     assert (await at(entered[2, "PRODUCTION", "STAGING"]))["version"] == 2
     assert (await at(entered[2, "STAGING", "PRODUCTION"]))["version"] is None
     assert await digits.refused("GET", "/models/other/production?at=2026-01-01T00:00:00Z") == (404, "MODEL_001")
+
+
+async def test_what_was_revoked_never_enters_production(digits: Api) -> None:
+    """Though the stage asks for no gate. Out of production it may still be moved."""
+    await move(digits, 1, "STAGING", "PRODUCTION")
+    await move(digits, 2, "STAGING")
+    for version in (1, 2):
+        named = {"version": {"model": "digits", "version": version}, "reason": "it leaks"}
+        await digits.ok("POST", "/signing/revoke", json=named)
+    body = {"stage": "PRODUCTION", "reason": "now"}
+    assert await digits.refused("PUT", "/models/digits/versions/2/stage", json=body) == (409, "GATE_001")
+    await move(digits, 1, "STAGING")
+    assert (await stages(digits))[1] == "STAGING"

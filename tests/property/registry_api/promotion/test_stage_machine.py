@@ -32,7 +32,7 @@ from registry_api.http.access import Role
 from registry_api.http.auth import Principal
 from registry_api.http.pagination import PageRequest
 from registry_api.models.repository import ModelRepository, VersionRepository
-from registry_api.models.values import Model, Stage, Version
+from registry_api.models.values import Model, Stage, Variant, Version
 from registry_api.promotion.gatekeeper import Gatekeeper
 from registry_api.promotion.gathering import Gatherer
 from registry_api.promotion.policy import TRANSITIONS
@@ -63,7 +63,7 @@ class StageMachine(RuleBasedStateMachine):
         self.db = Database(create_engine(url))
         keys = FileKeyProvider(self.home / "keys")
         gatherer = Gatherer(ObjectBlobStore.memory(), keys, self.clock, TuningMeasurements())
-        self.service = PromotionService(self.db, self.clock, _Trusting(self.db, gatherer))
+        self.service = PromotionService(self.db, self.clock, _Trusting(self.db, gatherer, {}))
         self.audit = AuditService(self.db, keys, self.clock)
         now = self.clock.now()
         async with self.db.write(EVERY_TENANT) as session:
@@ -171,14 +171,26 @@ def _model(now: Any) -> Model:
 
 
 def _version(number: int, now: Any) -> Version:
+    digest = f"sha256:{number:064x}"
+    source = Variant(
+        name="onnx-fp32/cpu",
+        format="onnx",
+        precision="fp32",
+        device="cpu",
+        digest=digest,
+        signature_digest=digest,
+        key_id="00",
+        size=0,
+        source=True,
+    )
     return Version(
         tenant="acme",
         model="digits",
         version=number,
         stage=Stage.DEVELOPMENT,
         format="onnx",
-        digest=f"sha256:{number:064x}",
-        signature_digest=f"sha256:{number:064x}",
+        digest=digest,
+        signature_digest=digest,
         key_id="00",
         size=0,
         files=(),
@@ -187,7 +199,7 @@ def _version(number: int, now: Any) -> Version:
         metadata={},
         created_at=now,
         created_by="zoe",
-        variants=(),
+        variants=(source,),
     )
 
 

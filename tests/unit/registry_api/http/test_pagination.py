@@ -37,6 +37,13 @@ def test_walking_by_cursor_gives_every_row_once(rows: list[int], limit: int) -> 
     assert seen == rows
 
 
+def test_a_page_of_other_items_points_to_the_same_place() -> None:
+    """Making something of each item changes neither their order nor where the next page begins."""
+    page = listing([1, 2, 3], PageRequest(limit=2), lambda row: (row,))
+    made = page.map(str)
+    assert (made.items, made.next_cursor) == (("1", "2"), page.next_cursor)
+
+
 @pytest.mark.parametrize(
     "cursor", ["x", "e30", "W10", "W3RydWVd", "bnVsbA", "WzEuNV0", "WyJcdTAwMDAiXQ", "Wzk5OTk5OTk5OTk5OTk5OTk5OTk5XQ"]
 )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A registry database with the tables of jobs, on a real SQLite file."""
+"""A registry database with two tenants, on a real SQLite file."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from core.clock import ManualClock
-from registry_api.db.engine import Base, create_engine
-from registry_api.db.session import Database
-from registry_api.jobs import tables
+from registry_api import schema
+from registry_api.db.engine import create_engine
+from registry_api.db.session import EVERY_TENANT, Database
 from registry_api.jobs.lease import LeasePolicy
 from registry_api.jobs.queue import JobQueue
 from registry_api.jobs.service import JobService
+from registry_api.tenancy.tables import TenantRow
 
 
 @pytest.fixture
@@ -23,12 +24,14 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
+async def database(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Database]:
     engine = create_engine(f"sqlite+aiosqlite:///{tmp_path / 'registry.db'}")
-    wanted = [Base.metadata.tables[row.__tablename__] for row in (tables.JobRow, tables.JobLogRow)]
     async with engine.begin() as connection:
-        await connection.run_sync(lambda sync: Base.metadata.create_all(sync, tables=wanted))
+        await connection.run_sync(schema.METADATA.create_all)
     database = Database(engine)
+    async with database.write(EVERY_TENANT) as session:
+        for name in ("acme", "evil"):
+            session.add(TenantRow(name=name, display_name=name, created_at=clock.now()))
     yield database
     await database.close()
 

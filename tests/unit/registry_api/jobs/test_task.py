@@ -3,29 +3,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
-from registry_api.jobs.interface import Job, JobKind, Pulse
-from registry_api.jobs.states import JobState
+from registry_api.jobs.interface import Pulse
 from registry_api.jobs.task import Task
+from registry_api.jobs.testing import a_job
 
-JOB = Job(
-    id="j",
-    tenant="acme",
-    kind=JobKind.BUILD,
-    state=JobState.RUNNING,
-    spec={},
-    progress=0.25,
-    step="before",
-    attempt=1,
-    max_attempts=3,
-    cancel_requested=False,
-    error=None,
-    result=None,
-    created_at=datetime(2026, 1, 1, tzinfo=UTC),
-    started_at=None,
-    finished_at=None,
-)
+JOB = a_job(progress=0.25, step="before")
 
 
 def test_a_pulse_carries_what_was_said_since_the_last_one() -> None:

@@ -8,12 +8,16 @@ from pathlib import Path
 import pytest
 
 from artifacts.digest import digest_bytes
+from artifacts.keys.file import FileTrust
 from artifacts.manifest import MANIFEST_NAME, SIGNATURE_NAME
+from artifacts.signing.policy import Subject
 from artifacts.signing.verifier import BundleVerifier
+from artifacts.source import DirectorySource
 from artifacts.stores.objects import ObjectBlobStore
 from artifacts.testing import Bundle, make_bundle
 from core.errors import ErrorCode, NotFound, SignatureError
-from registry_api.models.bundle import fetch_bundle
+from registry_api.jobs.testing import RecordingTask, a_job
+from registry_api.models.bundle import fetch_bundle, stage_bundle
 from registry_api.models.source import Source
 from registry_api.models.transfer import upload_bytes
 
@@ -71,3 +75,14 @@ async def test_a_lost_file_is_reported(tmp_path: Path) -> None:
         await fetch_bundle(store, BundleVerifier(bundle.policy, bundle.clock), source, tmp_path / "model")
     assert refused.value.code is ErrorCode.BLOB_NOT_FOUND
     assert MANIFEST_NAME in bundle.files
+
+
+async def test_a_child_is_given_what_it_needs_to_verify_again(tmp_path: Path) -> None:
+    """The bundle and the tenant's trust lie in the job's folder; the log says what was verified."""
+    store, bundle, task = ObjectBlobStore.memory(), make_bundle(), RecordingTask(job=a_job())
+    source = await _stored(store, bundle)
+    await stage_bundle(store, bundle.policy, bundle.clock, source, scratch=tmp_path, task=task)
+    policy = FileTrust(tmp_path / "trust").policy("acme")
+    subject = Subject(tenant="acme", model="digits", version=3, variant="onnx-fp32/cpu")
+    found = BundleVerifier(policy, bundle.clock).verify(DirectorySource(tmp_path / "model"), subject=subject)
+    assert task.lines == [f"verified acme/digits@3 onnx-fp32/cpu {found.digest}, signed by {found.key_id}"]

@@ -3,16 +3,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from artifacts.testing import Bundle, make_bundle, refused
 from core.errors import ErrorCode
-from registry_api.jobs.interface import Job, JobKind
-from registry_api.jobs.states import JobState
-from registry_api.jobs.testing import RecordingTask
+from registry_api.jobs.interface import JobKind
+from registry_api.jobs.testing import RecordingTask, a_job
 from registry_api.models.source import Source
 from registry_api.tunings.child import MeasureLimits, measure_in_child
 from tests.unit.runners.test_loading import SIGNATURE, doubling
@@ -22,25 +20,7 @@ LIMITS = MeasureLimits(budget_seconds=0.5)
 
 @pytest.fixture
 def task() -> RecordingTask:
-    return RecordingTask(
-        job=Job(
-            id="j1",
-            tenant="acme",
-            kind=JobKind.TUNE,
-            state=JobState.RUNNING,
-            spec={},
-            progress=0.0,
-            step="",
-            attempt=1,
-            max_attempts=3,
-            cancel_requested=False,
-            error=None,
-            result=None,
-            created_at=datetime(2026, 1, 1, tzinfo=UTC),
-            started_at=None,
-            finished_at=None,
-        )
-    )
+    return RecordingTask(job=a_job(id="j1", kind=JobKind.TUNE))
 
 
 def staged(folder: Path, data: bytes) -> tuple[Source, Path]:
