@@ -41,6 +41,7 @@ _RIGHTS: Final = (
 _ABI_OF_TCP: Final = 4
 _ABI_OF_SCOPES: Final = 6
 _SYSTEM: Final = ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/localtime", "/proc", "/sys")
+_TREE: Final = Path(__file__).resolve().parents[1]
 _DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 
 
@@ -57,7 +58,8 @@ def confine(*, read: Iterable[Path] = (), write: Iterable[Path] = ()) -> str:
         write: Files and folders in which everything may be done.
 
     Returns:
-        ``confined (landlock N)``, or ``not confined (REASON)`` where the kernel cannot.
+        ``confined (landlock N)``; with the number of threads that run already, which are not; or ``not confined (REASON)``
+        where the kernel cannot.
     """
     version = abi()
     if version == 0:
@@ -69,6 +71,7 @@ def confine(*, read: Iterable[Path] = (), write: Iterable[Path] = ()) -> str:
     try:
         for path in (*map(Path, _SYSTEM), *python_folders(), *read):
             _allow(ruleset, path, _READ)
+        _allow(ruleset, _TREE, _READ_FOLDER)  # names alone: modules are looked for there
         for path in map(Path, _DEVICES):
             _allow(ruleset, path, _READ_FILE | _WRITE_FILE)
         for path in write:
@@ -81,16 +84,15 @@ def confine(*, read: Iterable[Path] = (), write: Iterable[Path] = ()) -> str:
 def python_folders() -> tuple[Path, ...]:
     """What the interpreter reads: its installation, its environment, and where modules are found but in the working tree.
 
-    Of a folder that holds this package, the source packages alone: a registry's state may lie beside them.
+    Of that tree the source packages alone: a registry's state may lie beside them.
     """
-    tree = Path(__file__).resolve().parents[1]
     entries = (Path(entry).resolve() for entry in sys.path if entry)
-    own = tuple(path.parent for path in tree.glob("*/__init__.py"))
+    own = tuple(path.parent for path in _TREE.glob("*/__init__.py"))
     found = {
         Path(sys.prefix).resolve(),
         Path(sys.base_prefix).resolve(),
         *own,
-        *(each for each in entries if each != tree),
+        *(each for each in entries if each != _TREE),
     }
     return tuple(sorted(found))
 
@@ -123,4 +125,5 @@ def _restrict(ruleset: int, version: int) -> str:
         or libc.syscall(_RESTRICT_SELF, ruleset, 0) != 0
     ):
         return f"not confined ({os.strerror(ctypes.get_errno())})"
-    return f"confined (landlock {version})"
+    others = len(os.listdir("/proc/self/task")) - 1
+    return f"confined (landlock {version}{f', but for {others} threads' if others else ''})"

@@ -77,6 +77,7 @@ def _inspect(asked: argparse.Namespace) -> int:
     channel = os.dup(1)
     os.dup2(2, 1)  # whatever a runtime prints is talk; only the answer goes to stdout
     files = _read(asked.path)
+    os.environ["HOME"] = tempfile.gettempdir()  # Keras looks for settings there and fails where it may not read
     confine(write=[Path(tempfile.gettempdir())])
     code, answer = inspect(files, asked.format)
     with os.fdopen(channel, "wb") as stdout:

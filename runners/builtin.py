@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from runners.hardware.cuda import cuda_absent
 from runners.hardware.delegates import DELEGATES, Delegate, library_of
+from runners.hardware.edgetpu import edge_tpu_absent
 from runners.interface import PORT_VERSION, Backend, RunnerPlugin
 
 
@@ -81,7 +82,9 @@ def _litert(delegate: Delegate | None) -> Builtin:
     device = "cpu" if delegate is None else delegate.device
 
     def hardware() -> str | None:
-        return None if delegate is None else library_of(delegate).reason
+        if delegate is None:
+            return None
+        return library_of(delegate).reason or (edge_tpu_absent() if device == "edgetpu" else None)
 
     return Builtin(
         name=f"litert-{device}",
@@ -93,6 +96,17 @@ def _litert(delegate: Delegate | None) -> Builtin:
         arguments=(delegate,),
         hardware=hardware,
     )
+
+
+def cuda_build(version: str) -> str | None:
+    """None if a version of torch may be built for CUDA, else why it is not."""
+    if version.endswith("+cpu"):
+        return f"torch {version} is built for the CPU only; install a build for CUDA"
+    return None
+
+
+def _torch_cuda() -> str | None:
+    return cuda_absent() or cuda_build(metadata.version("torch"))
 
 
 def _torch(device: str, hardware: Callable[[], str | None] = _always) -> Builtin:
@@ -124,5 +138,5 @@ BUILTIN: Final[tuple[RunnerPlugin, ...]] = (
         made_by=("runners.backends.tensorflow.backend", "TensorflowBackend"),
     ),
     _torch("cpu"),
-    _torch("cuda", cuda_absent),
+    _torch("cuda", _torch_cuda),
 )

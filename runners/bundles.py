@@ -2,7 +2,8 @@
 """Verify, then load: the only way a model enters a process, be it an API worker or a runner.
 
 The verifier hashes the very bytes the runner is given. Both block, so they run in a thread; what was verified (digest, key)
-goes with the model into metadata, the response header, the log and a metric.
+goes with the model into metadata, the response header, the log and a metric. A model that gets a process of its own is
+verified here and loaded there, from memory that nobody can write to any more (:mod:`runners.isolation`).
 """
 
 from __future__ import annotations
@@ -29,20 +30,23 @@ from runners.batching.options import BatchOptions
 from runners.batching.policy import BatchLimits
 from runners.cache import LoadedModel
 from runners.devices import usable_cores
-from runners.handle import EmbeddedHandle
-from runners.interface import Runner, RunnerOptions
-from runners.loading import backend_of, device_of, open_runner
+from runners.handle import EmbeddedHandle, RunnerHandle
+from runners.interface import RunnerOptions
+from runners.isolation.handle import IsolatedHandle, Queueing
+from runners.isolation.opening import SealedBundle, isolate
+from runners.isolation.options import IsolationOptions
+from runners.isolation.sealed import SealedFiles
+from runners.loading import declared, open_runner
 from runners.settings import ServingSettings
 from runners.tuning.advice import Advice, Plan
-from runners.tuning.device import fingerprint_here, this_device
+from runners.tuning.device import fingerprint_here, this_machine
 
 log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Opened:
-    bundle: VerifiedBundle
-    runner: Runner
+class _Checked:
+    bundle: VerifiedBundle | SealedBundle  # sealed: the model gets a process
     batching: BatchOptions
     plan: Plan
 
@@ -57,6 +61,7 @@ class ModelLoader:
         limits: Bounds of each model's queue.
         cores: Shared between the tenants whose models this process runs; None: it runs one tenant's.
         advice: What a model's tuning may decide; None: nothing.
+        isolation: Which models get a process of their own, and its bounds; None: none does.
     """
 
     clock: Clock
@@ -64,6 +69,7 @@ class ModelLoader:
     limits: BatchLimits
     cores: Cores | None = None
     advice: Advice | None = None
+    isolation: IsolationOptions | None = None
 
     @property
     def device(self) -> Digest | None:
@@ -84,44 +90,66 @@ class ModelLoader:
         Raises:
             SignatureError: ``SIGN_*`` if the bundle is not exactly what a trusted key signed.
             ModelError: ``MODEL_003`` if the runtime refuses it, or what it declares about its batches does not fit it.
+            Unavailable: ``DEVICE_001`` if there is no runner or no memory for it, ``MODEL_002`` if loading takes too long.
         """
         started = time.perf_counter()
         try:
-            opened = await asyncio.to_thread(self._open, source, subject, policy, tuning)
+            checked = await asyncio.to_thread(self._check, source, subject, policy, tuning)
+            handle = await self._open(checked)
         except FuroshikiError as error:
             metrics.MODEL_LOADS.labels(subject.tenant, subject.model, error.code).inc()
             log.error("model_refused", model=f"{subject.tenant}/{subject.model}", code=error.code, reason=error.message)
             raise
         seconds = time.perf_counter() - started
-        return self._loaded(opened, seconds)
+        return self._loaded(checked.bundle, handle, seconds)
 
-    def _open(self, source: BundleSource, subject: Subject, policy: TrustPolicy, tuning: bytes | None) -> _Opened:
+    def _check(self, source: BundleSource, subject: Subject, policy: TrustPolicy, tuning: bytes | None) -> _Checked:
         verifier = BundleVerifier(policy=policy, clock=self.clock)
         bundle = verifier.verify(source, subject=subject)
         plan = Plan(options=self.options, limits=self.limits)
         if tuning is not None and self.advice is not None:
-            here = this_device(backend_of(bundle.manifest.format, device_of(bundle.manifest.variant)))
-            plan = self.advice.applied(plan, tuning, bundle=bundle, verifier=verifier, here=here)
-        runner = open_runner(bundle, options=plan.options)
-        try:
-            batching = BatchOptions.read(bundle.manifest.metadata, runner.signature)
-        except FuroshikiError:
-            runner.close()
-            raise
-        return _Opened(bundle=bundle, runner=runner, batching=batching, plan=plan)
+            plan = self.advice.applied(plan, tuning, bundle=bundle, verifier=verifier, here=this_machine())
+        metadata = bundle.manifest.metadata
+        batching = BatchOptions.read(metadata, declared(bundle.manifest))
+        if self.isolation is None or not self.isolation.wanted(metadata):
+            return _Checked(bundle=bundle, batching=batching, plan=plan)
+        sealed = SealedBundle(
+            manifest=bundle.manifest,
+            digest=bundle.digest,
+            key_id=bundle.key_id,
+            files=SealedFiles(bundle.files),
+            options=self.isolation,
+        )
+        return _Checked(bundle=sealed, batching=batching, plan=plan)
 
-    def _loaded(self, opened: _Opened, seconds: float) -> LoadedModel:
-        bundle, runner, manifest = opened.bundle, opened.runner, opened.bundle.manifest
+    async def _open(self, checked: _Checked) -> RunnerHandle:
+        bundle, plan, batching = checked.bundle, checked.plan, checked.batching
+        if isinstance(bundle, SealedBundle):
+            queueing = Queueing(limits=plan.limits, options=plan.options, batching=batching, cores=self.cores)
+            return await isolate(bundle, queueing)
+        runner = await asyncio.to_thread(open_runner, bundle, options=plan.options)
+        return EmbeddedHandle(
+            runner,
+            limits=plan.limits,
+            options=plan.options,
+            label=str(bundle.manifest.ref),
+            batching=batching,
+            cores=self.cores,
+            tenant=bundle.manifest.tenant,
+        )
+
+    def _loaded(self, bundle: VerifiedBundle | SealedBundle, handle: RunnerHandle, seconds: float) -> LoadedModel:
+        manifest = bundle.manifest
         tenant, model, version = manifest.tenant, manifest.model, str(manifest.version)
         metrics.MODEL_LOADS.labels(tenant, model, "ok").inc()
         metrics.MODEL_LOAD_SECONDS.labels(tenant, model).observe(seconds)
-        metrics.MODEL_INFO.labels(tenant, model, version, bundle.digest, bundle.key_id, runner.name).inc()
+        metrics.MODEL_INFO.labels(tenant, model, version, bundle.digest, bundle.key_id, handle.runner).inc()
         log.info(
             "model_loaded",
             model=str(manifest.ref),
             digest=bundle.digest,
             key_id=bundle.key_id,
-            runner=runner.name,
+            runner=handle.runner,
             seconds=round(seconds, 3),
         )
         return LoadedModel(
@@ -130,18 +158,10 @@ class ModelLoader:
             version=version,
             digest=bundle.digest,
             key_id=bundle.key_id,
-            size=manifest.size,
+            size=manifest.size + (handle.memory if isinstance(handle, IsolatedHandle) else 0),
             covered=frozenset({bundle.digest, manifest.parent or bundle.digest, *(f.digest for f in manifest.files)}),
-            handle=EmbeddedHandle(
-                runner,
-                limits=opened.plan.limits,
-                options=opened.plan.options,
-                label=str(manifest.ref),
-                batching=opened.batching,
-                cores=self.cores,
-                tenant=tenant,
-            ),
-            output_dtypes={spec.name: spec.dtype for spec in runner.signature.outputs},
+            handle=handle,
+            output_dtypes={spec.name: spec.dtype for spec in handle.signature.outputs},
         )
 
 
@@ -151,7 +171,14 @@ def loader_of(settings: ServingSettings, *, limits: BatchLimits) -> ModelLoader:
     together = max(1, usable_cores() // threads)
     options = RunnerOptions(threads=threads, instances=settings.runner.instances or together)
     cores = Cores(together) if settings.source == "registry" else None
-    return ModelLoader(clock=SystemClock(), options=options, limits=limits, cores=cores, advice=_advice(settings))
+    return ModelLoader(
+        clock=SystemClock(),
+        options=options,
+        limits=limits,
+        cores=cores,
+        advice=_advice(settings),
+        isolation=None if settings.is_split else settings.isolated,
+    )
 
 
 def _advice(settings: ServingSettings) -> Advice | None:

@@ -9,20 +9,19 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from runners.devices import usable_cores
-from runners.hardware.cuda import NvmlError, cuda_devices
+from runners.hardware.cuda import NvmlError, cuda_here, no_device, visible
 from runners.hardware.delegates import DELEGATES, library_of
+from runners.hardware.edgetpu import SYS, edge_tpu_absent, edge_tpus
 from runners.plugins import Offer
 from runners.tuning.device import cpu_here
 
-_SYS: Final = Path("/sys")
-_USB_EDGE_TPU: Final = frozenset({("1a6e", "089a"), ("18d1", "9302")})  # before and after its firmware is loaded
 
-
-def discover(offers: Iterable[Offer], *, sys: Path = _SYS) -> dict[str, Any]:
+def discover(offers: Iterable[Offer], *, sys: Path = SYS) -> dict[str, Any]:
     """Everything as JSON values.
 
     Args:
@@ -39,8 +38,8 @@ def discover(offers: Iterable[Offer], *, sys: Path = _SYS) -> dict[str, Any]:
             "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         },
         "cuda": _cuda(),
-        "edgetpu": _listed(_edge_tpus(sys), "no Coral device on PCIe (/sys/class/apex) or USB"),
-        "npu": _listed(_names(sys / "class" / "accel"), "the kernel lists no accelerator (/sys/class/accel)"),
+        "edgetpu": {"devices": edge_tpus(sys), "reason": edge_tpu_absent(sys)},
+        "npu": _npus(sys / "class" / "accel"),
         "delegates": [
             {"device": item.device, "described": item.described, "library": found.path, "reason": found.reason}
             for item in DELEGATES
@@ -61,37 +60,17 @@ def discover(offers: Iterable[Offer], *, sys: Path = _SYS) -> dict[str, Any]:
 
 def _cuda() -> dict[str, Any]:
     try:
-        found = [
-            {"index": item.index, "name": item.name, "memory_bytes": item.memory_bytes, "free_bytes": item.free_bytes}
-            for item in cuda_devices()
-        ]
+        cuda = cuda_here()
     except NvmlError as error:
-        return {"devices": [], "reason": str(error)}
-    return _listed(found, "the NVIDIA driver reports no device")
+        return {"driver": None, "devices": [], "reason": str(error)}
+    usable = visible(cuda.devices)
+    devices = [{**asdict(item), "visible": item in usable} for item in cuda.devices]
+    return {"driver": cuda.driver, "devices": devices, "reason": no_device(cuda.devices, os.environ)}
 
 
-def _listed(found: list[Any], absent: str) -> dict[str, Any]:
-    return {"devices": found, "reason": None if found else absent}
-
-
-def _edge_tpus(sys: Path) -> list[str]:
-    usb = [
-        path.name
-        for path in sorted((sys / "bus" / "usb" / "devices").glob("*"))
-        if (_text(path / "idVendor"), _text(path / "idProduct")) in _USB_EDGE_TPU
-    ]
-    return [*_names(sys / "class" / "apex"), *usb]
-
-
-def _names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.glob("*"))
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""
+def _npus(folder: Path) -> dict[str, Any]:
+    found = sorted(path.name for path in folder.glob("*"))
+    return {"devices": found, "reason": None if found else f"the kernel lists no accelerator ({folder})"}
 
 
 def as_text(found: dict[str, Any]) -> str:
@@ -115,4 +94,7 @@ def as_text(found: dict[str, Any]) -> str:
 def _shown(device: Any) -> str:
     if isinstance(device, str):
         return device
-    return f"{device['index']}: {device['name']}, {device['memory_bytes'] / 2**30:.1f} GiB"
+    memory = "the host's memory"
+    if device["memory_bytes"] is not None:
+        memory = f"{device['free_bytes'] / 2**30:.1f} of {device['memory_bytes'] / 2**30:.1f} GiB free"
+    return f"{device['index']}: {device['name']}, {memory}{'' if device['visible'] else ', hidden from this process'}"

@@ -27,7 +27,12 @@ class Executor(Generic[Job, Result]):
         done: Called on the loop with the job and its result or the exception ``work`` raised.
         instances: The most threads.
         name: Prefix of the thread names.
+
+    Attributes:
+        ready: Always: threads are there when they are needed.
     """
+
+    ready = True
 
     def __init__(
         self,

@@ -10,9 +10,11 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
+from artifacts.manifest import Manifest
 from artifacts.signing.verifier import VerifiedBundle
 from core.errors import ErrorCode, ModelError, Unavailable
 from core.telemetry.logs import get_logger
+from core.tensors import Signature
 from runners.builtin import BUILTIN
 from runners.interface import Backend, Runner, RunnerOptions
 from runners.plugins import Offer, offers
@@ -67,6 +69,17 @@ def device_of(variant: str) -> str:
     return variant.rpartition("/")[2]
 
 
+def declared(manifest: Manifest) -> Signature:
+    """The tensors a manifest declares.
+
+    Raises:
+        ModelError: ``MODEL_003`` if it declares none.
+    """
+    if manifest.signature is None:
+        raise _other_tensors(manifest)
+    return manifest.signature
+
+
 def open_runner(bundle: VerifiedBundle, *, options: RunnerOptions) -> Runner:
     """Loads the bundle's model. Blocks.
 
@@ -87,5 +100,9 @@ def open_runner(bundle: VerifiedBundle, *, options: RunnerOptions) -> Runner:
     runner = backend_of(manifest.format, device_of(manifest.variant)).load(bundle.files, options=options)
     if runner.signature != manifest.signature:
         runner.close()
-        raise ModelError(ErrorCode.MODEL_INVALID, f"The tensors of {manifest.ref} are not those its manifest declares.")
+        raise _other_tensors(manifest)
     return runner
+
+
+def _other_tensors(manifest: Manifest) -> ModelError:
+    return ModelError(ErrorCode.MODEL_INVALID, f"The tensors of {manifest.ref} are not those its manifest declares.")

@@ -14,6 +14,7 @@ from typing import Final, Literal
 from pydantic import Field
 
 from core.settings import Section, Settings
+from runners.isolation.options import IsolationOptions, Mode
 from runners.remote.limits import WireLimits
 
 # A Bento's own files: src/{core,artifacts,runners,services,model,trust}
@@ -92,6 +93,15 @@ class Split(Section):
         return WireLimits(**self.model_dump(include={field.name for field in fields(WireLimits)}))
 
 
+class Isolation(Section):
+    """Models in processes of their own. With topology=split the runner is one already, and none of this applies."""
+
+    mode: Mode = "thread"  # a model runs in threads of the process that loads it, or in a process of its own
+    start_s: float = Field(default=120.0, gt=0)  # a process may take to load its model
+    hang_s: float = Field(default=60.0, gt=0)  # without a sign of life, after which a process is started anew
+    memory_bytes: int | None = Field(default=None, gt=0)  # a process may have for itself; not set: no limit
+
+
 class Log(Section):
     """What is written to stderr."""
 
@@ -112,6 +122,7 @@ class ServingSettings(Settings):
     runner: Runner = Runner()
     tuning: Tuning = Tuning()
     split: Split = Split()
+    isolation: Isolation = Isolation()
     log: Log = Log()
 
     @property
@@ -119,3 +130,14 @@ class ServingSettings(Settings):
         """Whether the model runs in a process of its own; with a registry it never does."""
         chosen = self.topology or ("split" if self.http.workers > 1 else "embedded")
         return chosen == "split" and self.source == "bundle"
+
+    @property
+    def isolated(self) -> IsolationOptions:
+        """Which models get a process of their own."""
+        return IsolationOptions(
+            **self.isolation.model_dump(),
+            inline_below_s=self.batching.inline_below_s,
+            wire=self.split.wire,
+            log_level=self.log.level,
+            log_style=self.log.style,
+        )

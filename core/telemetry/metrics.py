@@ -48,6 +48,17 @@ MODEL_INFO: Final = Gauge(
     ("tenant", "model", "version", "digest", "key_id", "runner"),
     multiprocess_mode="livemax",
 )
+MODEL_PROCESS_BYTES: Final = Gauge(
+    "furoshiki_model_process_bytes",
+    "Memory that the process of an isolated model has for itself.",
+    ("tenant", "model", "version"),
+    multiprocess_mode="livesum",
+)
+MODEL_PROCESS_RESTARTS: Final = Counter(
+    "furoshiki_model_process_restarts",
+    "Processes of isolated models that took the place of one that ended.",
+    ("tenant", "model", "version"),
+)
 CACHE_BYTES: Final = Gauge("furoshiki_model_cache_bytes", "Bytes of loaded models.", multiprocess_mode="livesum")
 QUOTA_REFUSED: Final = Counter(
     "furoshiki_quota_refused", "Requests beyond a limit of their tenant.", ("tenant", "reason")

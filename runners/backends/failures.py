@@ -17,7 +17,12 @@ from runners.interface import StopSignal
 _WORDS: Final = 400
 _NO_MEMORY: Final = (
     *("Failed to allocate memory", "std::bad_alloc", "OOM when allocating", "CUDA out of memory", "out of memory"),
-    *("DefaultCPUAllocator", "can't allocate memory"),
+    *("DefaultCPUAllocator", "can't allocate memory", "STATUS_ALLOC_FAILED"),
+)
+# How onnxruntime and torch begin a message about the device, not about the model or a request.
+_DEVICE: Final = (
+    *("CUDA error", "CUDA failure", "CUDA out of memory", "CUBLAS failure", "CUBLAS_STATUS", "cuDNN error"),
+    *("CUDNN failure", "CUDNN_STATUS", "BFCArena", "bfc_arena"),
 )
 
 
@@ -26,8 +31,20 @@ def words(error: BaseException) -> str:
     return " ".join(str(error).split())[:_WORDS]
 
 
-def refused(runtime: str, error: BaseException) -> ModelError:
-    """The runtime does not load the model: ``MODEL_003``."""
+def no_memory(error: BaseException) -> bool:
+    """Whether there was no memory, of the host or of a device."""
+    return isinstance(error, MemoryError) or any(sign in str(error) for sign in _NO_MEMORY)
+
+
+def of_device(error: BaseException) -> bool:
+    """Whether an accelerator failed, or had no memory: neither the model's fault nor the caller's."""
+    return any(sign in str(error) for sign in _DEVICE)
+
+
+def refused(runtime: str, error: BaseException) -> ModelError | Unavailable:
+    """The runtime does not load the model: ``MODEL_003``, or ``DEVICE_001`` if its device has no memory for it."""
+    if of_device(error) and no_memory(error):
+        return Unavailable(ErrorCode.DEVICE_UNAVAILABLE, "The device has no memory for this model.", retry_after=5.0)
     return ModelError(ErrorCode.MODEL_INVALID, f"{runtime} refuses the model: {words(error)}")
 
 
@@ -52,9 +69,9 @@ def failure(runtime: str, error: Exception, *, rejections: tuple[type[Exception]
     reason = words(error)
     if isinstance(error, FuroshikiError):
         return error
-    if isinstance(error, MemoryError) or any(sign in str(error) for sign in _NO_MEMORY):
+    if no_memory(error):
         return Unavailable(ErrorCode.DEVICE_UNAVAILABLE, "The device has no memory for this request.", retry_after=1.0)
-    if isinstance(error, rejections):
+    if isinstance(error, rejections) and not of_device(error):
         return TensorError(ErrorCode.TENSOR_REJECTED, f"The model cannot process this input: {reason}")
     return OperatorError(ErrorCode.INFERENCE_FAILED, f"{runtime} failed: {reason}", log_context={"cause": repr(error)})
 

@@ -12,10 +12,12 @@ Guarantees:
   measurements, and on the assumption that all goes well.
 * Cancel-safe: a caller that goes away, or whose deadline passes, leaves the queue uncomputed and gives its room back. An
   execution nobody waits for any more is asked to stop.
-* Isolated: when a batch fails it is halved and run again until the failing request is alone; only that one fails.
+* Isolated: when a batch fails it is halved and run again until the failing request is alone; only that one fails. A batch
+  whose process ended fails as a whole: whichever request ended it would end the next process too.
 
 Everything here runs on the event loop's thread except ``_execute``, which may run in an executor thread and touches only the
-batch it was given. Short batches may run on the loop itself (see :mod:`runners.batching.pace`).
+batch it was given. Short batches may run on the loop itself (see :mod:`runners.batching.pace`). A model in another process
+is given whole batches (see :mod:`runners.batching.elsewhere`).
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+from core.errors import ErrorCode, Unavailable
 from core.inference import InferenceRequest
 from core.tensors import Array
 from runners.batching.assemble import Assembler
@@ -30,6 +33,7 @@ from runners.batching.cores import Cores
 from runners.batching.counts import Counts
 from runners.batching.curve import CostCurve
 from runners.batching.deadlines import Deadlines
+from runners.batching.elsewhere import Elsewhere, Execution, Remote
 from runners.batching.endings import Endings
 from runners.batching.intake import Intake
 from runners.batching.options import BatchOptions
@@ -50,7 +54,7 @@ class Batcher:
     """Queues requests for one runner and runs them in batches.
 
     Args:
-        runner: What executes; the batcher does not close it.
+        runner: What executes, here or in another process; the batcher does not close it.
         limits: Bounds of the queue.
         instances: Executions in flight at once.
         label: The model, for metrics and messages.
@@ -62,7 +66,7 @@ class Batcher:
 
     def __init__(
         self,
-        runner: Runner,
+        runner: Runner | Remote,
         *,
         limits: BatchLimits,
         instances: int,
@@ -75,7 +79,6 @@ class Batcher:
         options = BatchOptions() if options is None else options
         self.signature = options.served(runner.signature)
         most_rows = min(limits.max_rows, options.most or limits.max_rows) if self.signature.batched else 1
-        self._runner = runner
         self._label = label
         self._owner = owner
         self._cores = cores
@@ -88,8 +91,16 @@ class Batcher:
             self.signature, options, limits, queue=queue, curve=curve, sizing=sizing, label=label
         )
         self._assembler = Assembler(options)
-        self._pace = Pace(limits.inline_below_s)
-        self._executor = Executor(work=self._execute, done=self._finish, instances=instances, name=f"runner-{label}")
+        self._executor: Execution
+        if isinstance(runner, Remote):
+            self._pace = Pace(0.0)
+            self._executor = Elsewhere(runner, self._assembler, tenant=owner, done=self._finish)
+            runner.when_ready(self._wake)
+        else:
+            self._runner = runner
+            self._pace = Pace(limits.inline_below_s)
+            name = f"runner-{label}"
+            self._executor = Executor(work=self._execute, done=self._finish, instances=instances, name=name)
         self._idle = instances
         self._running: set[Batch] = set()
         self._changed = asyncio.Event()
@@ -211,7 +222,8 @@ class Batcher:
             self._loop.call_soon(self._dispatch)
             return
         self._scheduled = False
-        while self._idle and self._queue and (batch := self._next()) is not None:
+        ready = self._executor.ready
+        while ready and self._idle and self._queue and (batch := self._next()) is not None:
             self._idle -= 1
             self._running.add(batch)
             self._counts.started(batch, self._loop.time())
@@ -223,7 +235,7 @@ class Batcher:
                     self._wake()  # after what else the loop has to do
                 return
             self._executor.submit(batch)
-        if self._cores is not None and not self._queue:
+        if self._cores is not None and not (ready and self._queue):
             self._cores.forget(self._wake)
 
     def _next(self) -> Batch | None:
@@ -284,7 +296,8 @@ class Batcher:
 
     def _failed(self, batch: Batch, error: Exception) -> None:
         alive = [work for work in batch.work if not work.ended]
-        if len(batch.work) == 1 or self._ended:
+        lost = isinstance(error, Unavailable) and error.code is ErrorCode.MODEL_NOT_READY
+        if len(batch.work) == 1 or self._ended or lost:
             for work in alive:
                 self._endings.refuse(work, self._endings.unloading() if self._ended else error)
             if batch.origin_units > batch.units:

@@ -50,6 +50,8 @@ class VirtualExecutor:
         started: Told of each batch.
     """
 
+    ready = True
+
     def __init__(
         self, batcher: Batcher, cost: Callable[[Batch], float], started: Callable[[Batch], None] | None = None
     ) -> None:
@@ -58,7 +60,7 @@ class VirtualExecutor:
         self._started = started
         self._loop = asyncio.get_running_loop()
         self.running = 0
-        batcher._executor = self  # type: ignore[assignment]
+        batcher._executor = self
 
     def submit(self, batch: Batch) -> None:
         self.running += 1

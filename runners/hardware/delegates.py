@@ -2,8 +2,10 @@
 """LiteRT delegates by name: the shared library that each comes in, and whether it is on this machine.
 
 A library is looked for in the folders of the dynamic loader only, never in a bundle or the working directory: a delegate is
-native code. ``FUROSHIKI_DELEGATE_<NAME>`` may name its absolute path instead. Names and options as documented by Coral
-(libedgetpu), Arm (Arm NN, Ethos-U), VeriSilicon (vx-delegate), Qualcomm (QNN) and TensorFlow (GPU delegate).
+native code. ``FUROSHIKI_DELEGATE_<NAME>`` may name its absolute path instead. What is loaded must have the two functions of
+TensorFlow Lite's external delegates: a runtime that calls them in a library without fails, or worse. Names and options as
+documented by Coral (libedgetpu), Arm (Arm NN, Ethos-U), VeriSilicon (vx-delegate), Qualcomm (QNN) and TensorFlow (GPU
+delegate); the functions by tensorflow/lite/delegates/external/external_delegate_interface.h.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
+
+_FUNCTIONS: Final = ("tflite_plugin_create_delegate", "tflite_plugin_destroy_delegate")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +63,15 @@ DELEGATES: Final = (
 
 
 def library_of(delegate: Delegate, environment: Mapping[str, str] = os.environ) -> Library:
-    """Whether a delegate's library can be loaded. Loads it: nothing else tells whether what it needs is there too."""
+    """Whether a delegate's library can be used. Loads it: nothing else tells whether what it needs is there too."""
     path = environment.get(delegate.variable, delegate.library)
     if path != delegate.library and not os.path.isabs(path):
         return Library(path=path, reason=f"{delegate.variable} is {path!r}; expected an absolute path")
     try:
-        ctypes.CDLL(path)
+        library = ctypes.CDLL(path)
     except OSError as error:
         return Library(path=path, reason=" ".join(str(error).split())[:200])
+    missing = [name for name in _FUNCTIONS if not hasattr(library, name)]
+    if missing:
+        return Library(path=path, reason=f"{path} is no LiteRT delegate: it has no function {missing[0]}")
     return Library(path=path, reason=None)

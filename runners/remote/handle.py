@@ -9,7 +9,7 @@ connection get ``QUEUE_001`` at once, and while there is no runner that gives si
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -23,10 +23,11 @@ from runners.batching.waiting import wait_for
 from runners.batching.work import Done, Outcome
 from runners.cache import LoadedModel
 from runners.remote.channel import Channel
+from runners.remote.endpoint import connect
 from runners.remote.errors import revived
 from runners.remote.framing import CANCEL, FAILURE, REPLY, REQUEST, ProtocolError, TooLarge
 from runners.remote.limits import WireLimits
-from runners.remote.link import Link, read
+from runners.remote.link import Dial, Link, read
 from runners.remote.messages import Request, decode_failure, decode_reply, encode
 from runners.remote.pending import Pending, Waiting
 from runners.remote.tensors import pack, unpack
@@ -38,20 +39,26 @@ log = get_logger(__name__)
 
 
 class RemoteHandle:
-    """The model that the runner at ``path`` serves; see :func:`attach`.
+    """The model that a runner serves; see :func:`attach`.
 
     Args:
-        path: The runner's socket.
+        dial: Connects to the runner; see :class:`runners.remote.link.Link`.
         limits: Bounds of the connection.
         max_wait_s: Seconds from arrival to result when the caller set no deadline.
     """
 
-    def __init__(self, path: Path, *, limits: WireLimits, max_wait_s: float) -> None:
+    def __init__(self, dial: Dial, *, limits: WireLimits, max_wait_s: float) -> None:
         self._max_wait_s = max_wait_s
         self._loop = asyncio.get_running_loop()
         self._link = Link(
-            path, limits=limits, on_frame=self._received, on_tick=self._expire_late, on_lost=self._fail_all
+            dial,
+            limits=limits,
+            on_frame=self._received,
+            on_tick=self._expire_late,
+            on_lost=self._fail_all,
+            on_found=self._found,
         )
+        self._on_ready: Callable[[], None] | None = None
         self._pending = Pending(limits)
         self._numbers = count(1)
         self._closed = False
@@ -81,6 +88,15 @@ class RemoteHandle:
     @property
     def ready(self) -> bool:
         return not self._closed and self._link.channel is not None and not self._link.silent
+
+    @property
+    def silent(self) -> bool:
+        """Whether the runner is there and hangs."""
+        return self._link.channel is not None and self._link.silent
+
+    def when_ready(self, call: Callable[[], None]) -> None:
+        """Sets what is called each time the runner is there again, or answers again."""
+        self._on_ready = call
 
     def submit(self, request: InferenceRequest, done: Done) -> Waiting:
         """Sends one request; see :meth:`runners.handle.RunnerHandle.submit`.
@@ -168,6 +184,10 @@ class RemoteHandle:
             except Exception:
                 log.exception("result_not_taken", model=self._label)  # the others on this connection get theirs
 
+    def _found(self) -> None:
+        if self._on_ready is not None:
+            self._on_ready()
+
     def _fail_all(self) -> None:
         for waiting in self._pending:
             self._end(waiting, self._gone())
@@ -197,7 +217,7 @@ async def attach(path: Path, *, limits: WireLimits, max_wait_s: float, within_s:
     Raises:
         InitError: ``INIT_001`` if the runner is not there within ``within_s`` seconds.
     """
-    handle = RemoteHandle(path, limits=limits, max_wait_s=max_wait_s)
+    handle = RemoteHandle(partial(connect, path), limits=limits, max_wait_s=max_wait_s)
     try:
         return await handle.start(within_s)
     except BaseException:

@@ -11,22 +11,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
-from pathlib import Path
-from typing import Final, TypeVar
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 
 from core.errors import ErrorCode, InitError
 from core.telemetry.logs import get_logger
 from runners.remote.channel import Channel, OnFrame, open_channel
-from runners.remote.endpoint import connect
 from runners.remote.framing import PING, PONG, WELCOME, ProtocolError
 from runners.remote.limits import WireLimits
 from runners.remote.messages import Offer, decode_offer, decode_statistics
 from runners.statistics import ModelStatistics
 
 Head = TypeVar("Head")
+Dial: TypeAlias = Callable[[], Awaitable[socket.socket]]
 
 _FIRST_PAUSE_S: Final = 0.02
 _LONGEST_PAUSE_S: Final = 0.5
@@ -37,34 +37,37 @@ log = get_logger(__name__)
 
 
 class Link:
-    """One connection at a time to the runner at ``path``.
+    """One connection at a time to a runner.
 
     Args:
-        path: The runner's socket.
+        dial: Makes a new connection; raises OSError or ProtocolError when there is no runner now.
         limits: Bounds of the connection.
         on_frame: Told of every frame but those of this class.
         on_tick: Told several times in ``limits.silence_s``, connected or not.
         on_lost: Told at once, when a connection has ended.
+        on_found: Told when there is a runner, or it answers again.
     """
 
     def __init__(
         self,
-        path: Path,
+        dial: Dial,
         *,
         limits: WireLimits,
         on_frame: OnFrame,
         on_tick: Callable[[], None],
         on_lost: Callable[[], None],
+        on_found: Callable[[], None],
     ) -> None:
         self.channel: Channel | None = None  # None: there is no runner
         self.silent = False  # there is one, but it hangs
         self.offer: Offer | None = None  # of the first runner; the others must make the same
         self.statistics = ModelStatistics()
-        self._path = path
+        self._dial = dial
         self._limits = limits
         self._on_frame = on_frame
         self._on_tick = on_tick
         self._on_lost = on_lost
+        self._on_found = on_found
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
         self._welcome: asyncio.Future[Offer] | None = None
@@ -88,7 +91,6 @@ class Link:
                 ErrorCode.INIT_FAILED,
                 f"The runner did not serve its model within {within_s:g} s; its own log says why. A large model may need "
                 "a larger FUROSHIKI_SPLIT__START_S.",
-                log_context={"socket": str(self._path)},
             ) from None
         return self.offer
 
@@ -120,7 +122,7 @@ class Link:
     async def _connect(self) -> None:
         welcome = self._welcome = self._loop.create_future()
         channel = await open_channel(
-            await connect(self._path),
+            await self._dial(),
             limits=self._limits,
             throttled=False,
             on_frame=self._received,
@@ -141,6 +143,7 @@ class Link:
         self.silent, self._unanswered = False, 0
         log.info("runner_connected", model=f"{offer.tenant}/{offer.model}@{offer.version}", digest=offer.digest)
         self._changed.set()
+        self._on_found()
 
     def _received(self, channel: Channel, kind: int, number: int, head: memoryview, payload: memoryview) -> None:
         if channel is self.channel:
@@ -166,6 +169,7 @@ class Link:
         if self.silent:
             self.silent = False
             log.warning("runner_answers_again")
+            self._on_found()
 
     def _tick(self) -> None:
         self._beat = self._loop.call_later(self._limits.silence_s / _TICKS, self._tick)

@@ -82,17 +82,34 @@ class RunnerServer:
         try:
             connection.setblocking(False)
             check_peer(connection)
-            channel = await open_channel(
-                connection, limits=self._limits, throttled=True, on_frame=session.on_frame, on_lost=session.on_lost
-            )
+            channel = await serve(connection, session, offer=self._offer, limits=self._limits)
         except (ProtocolError, OSError) as error:
             connection.close()
             log.warning("connection_refused", reason=str(error))
             return
-        channel.send(WELCOME, 0, self._offer)
         if channel.open:
             self._sessions[session] = channel
 
     def _forget(self, session: Session) -> None:
         self._sessions.pop(session, None)
         self._left.set()
+
+
+async def serve(connection: socket.socket, session: Session, *, offer: bytes, limits: WireLimits) -> Channel:
+    """Greets a new connection and answers it with ``session`` from then on; closes it when that fails.
+
+    Args:
+        connection: With this user's own process at its other end.
+        session: Of this connection.
+        offer: What is said of the model, encoded.
+        limits: Bounds of the connection.
+
+    Raises:
+        ProtocolError: The other end is none of ours.
+        OSError: The connection broke, or there is no memory to share.
+    """
+    channel = await open_channel(
+        connection, limits=limits, throttled=True, on_frame=session.on_frame, on_lost=session.on_lost
+    )
+    channel.send(WELCOME, 0, offer)
+    return channel

@@ -16,6 +16,7 @@ from core.errors import SignatureError
 from core.telemetry.logs import get_logger
 from runners.batching.policy import BatchLimits
 from runners.interface import RunnerOptions
+from runners.tuning.device import Machine
 
 log = get_logger(__name__)
 
@@ -41,7 +42,7 @@ class Advice:
     rows: bool = True
 
     def applied(
-        self, plan: Plan, document: bytes, *, bundle: VerifiedBundle, verifier: BundleVerifier, here: Device
+        self, plan: Plan, document: bytes, *, bundle: VerifiedBundle, verifier: BundleVerifier, here: Machine | Device
     ) -> Plan:
         """The plan with what a tuning says.
 
@@ -72,7 +73,7 @@ class Advice:
         )
         return changed
 
-    def _objection(self, tuning: Tuning, here: Device) -> str | None:
+    def _objection(self, tuning: Tuning, here: Machine | Device) -> str | None:
         if not (self.execution or self.rows):
             return "the settings decide everything it could"
         if tuning.device.fingerprint != here.fingerprint:

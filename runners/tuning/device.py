@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,24 @@ _FEATURES: Final = frozenset(
     )
 )
 _MODEL: Final = ("vendor_id", "cpu family", "model", "stepping")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What of a device is known without its runtime, and decides whether a tuning is of use."""
+
+    cpu: str
+    cores: int
+
+    @property
+    def fingerprint(self) -> Digest:
+        """As of a :class:`artifacts.tuning.Device`."""
+        return fingerprint_of(self.cpu, self.cores)
+
+
+def this_machine() -> Machine:
+    """The machine this process runs on."""
+    return Machine(cpu=_cpu(_first_processor(_CPUINFO)), cores=usable_cores())
 
 
 def this_device(backend: Backend, *, cpuinfo: Path = _CPUINFO) -> Device:
@@ -42,7 +61,7 @@ def cpu_here(cpuinfo: Path = _CPUINFO) -> tuple[str, tuple[str, ...]]:
 
 def fingerprint_here() -> Digest:
     """The fingerprint of the device this process runs on."""
-    return fingerprint_of(_cpu(_first_processor(_CPUINFO)), usable_cores())
+    return this_machine().fingerprint
 
 
 def _features(facts: dict[str, str]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ wait for the lock, which ends with its holder, however that ends.
 from __future__ import annotations
 
 import fcntl
+import os
 import resource
 import tempfile
 from collections.abc import Iterator
@@ -94,7 +95,7 @@ def _answer(spec: TuneSpec) -> tuple[int, dict[str, Any]]:
     try:
         bundle = _verified(spec)
         with _alone(Path(spec.lock)):
-            tempfile.tempdir = str(Path(spec.answer).parent)
+            os.environ["HOME"] = tempfile.tempdir = str(Path(spec.answer).parent)
             confine(write=[Path(spec.answer).parent])
             return 0, {"tuning": tune(bundle, budget_s=spec.budget_s, told=_tell)}
     except FuroshikiError as error:

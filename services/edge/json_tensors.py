@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 
 from core.errors import ErrorCode, InvalidRequest, TensorError
+from core.numbers import exact_array
 from core.tensors import Array, DType
 
 _ELEMENTS: Final[dict[DType, type]] = {
@@ -123,7 +124,7 @@ def _to_array(values: list[Any], dtype: DType, most_strings: int) -> Array:
         check_strings(words.size, most_strings)
         return np.array([_bytes(word) for word in words.ravel()], dtype=object).reshape(words.shape)
     if dtype.numpy.kind != "f":
-        return np.array(values, dtype=dtype.numpy)
+        return exact_array(values, dtype.numpy)
     if values and type(values[0]) is float:
         # The usual form. A number too large for the datatype is an OverflowError here; the parser gives no others.
         return np.frombuffer(struct.pack(f"<{len(values)}{_TYPE_CODES[dtype]}", *values), dtype=dtype.numpy)

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from core.errors import ErrorCode, InvalidRequest, TensorError
+from core.numbers import exact_array
 from core.tensors import Array, DType, TensorSpec
 from services.edge import json_tensors
 from services.rest_v1.declared_tensors import bad_data
@@ -76,7 +77,7 @@ def decode(packed: bytes, spec: TensorSpec, *, most_strings: int) -> Array:
 
 def _numbers(values: Any, dtype: DType) -> Array:
     if dtype is not DType.FP32:
-        return np.array(values, dtype=dtype.numpy)
+        return exact_array(values, dtype.numpy)
     exact = np.array(values, dtype=np.float64)
     with np.errstate(over="ignore"):
         rounded = exact.astype(np.float32)

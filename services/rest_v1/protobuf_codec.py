@@ -16,6 +16,7 @@ import orjson
 from google.protobuf.message import DecodeError
 
 from core.errors import ErrorCode, InvalidRequest, TensorError
+from core.numbers import exact_array
 from core.tensors import Array, DType, TensorSpec
 from services.edge import binary_tensors
 from services.edge.features import Feature
@@ -136,7 +137,7 @@ def _from_contents(tensor: Tensor, dtype: DType, count: int, name: str) -> Array
         elements[:] = list(values)
         return elements
     try:
-        return np.array(list(values), dtype=dtype.numpy)
+        return exact_array(list(values), dtype.numpy)
     except OverflowError as error:
         raise bad_data(name, str(error)) from None
 

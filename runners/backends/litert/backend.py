@@ -4,7 +4,8 @@
 All interpreters of a model read the same bytes in place. An interpreter is made when a run finds none free and fewer than
 ``instances`` exist; beyond that a run waits for one. The API copies inputs into the interpreter's memory and outputs out of
 it, once each: nothing can be shared with the caller. An execution cannot be interrupted; a stop takes effect between those
-that a request is cut into. An interpreter whose run failed is dropped, since it may be left half resized.
+that a request is cut into. An interpreter whose run failed is dropped, since it may be left half resized. A delegate serves
+one interpreter, so each has its own.
 """
 
 from __future__ import annotations
@@ -52,8 +53,7 @@ class LitertBackend:
             Unavailable: ``DEVICE_001`` if the delegate finds no device.
         """
         model = files[FORMATS["tflite"].main(files)]
-        delegates = [] if self._delegate is None else [_loaded(self._delegate)]
-        return LitertRunner(model, options, delegates, name=self.name)
+        return LitertRunner(model, options, self._delegate, name=self.name)
 
 
 def _loaded(delegate: Delegate) -> Any:
@@ -76,15 +76,15 @@ class LitertRunner:
     Args:
         model: The flatbuffer.
         options: Threads, instances and the signature to run.
-        delegates: Loaded ones.
+        delegate: What the operators it supports run on; None: the CPU.
         name: The runner's name.
     """
 
-    def __init__(self, model: bytes, options: RunnerOptions, delegates: list[Any], *, name: str) -> None:
+    def __init__(self, model: bytes, options: RunnerOptions, delegate: Delegate | None, *, name: str) -> None:
         self.name = name
         self._model = model
         self._threads = options.threads
-        self._delegates = delegates
+        self._delegate = delegate
         first = self._open()
         self._entries: Entries = read_entries(first.interpreter, options.entry)
         self.precision = precision_of(first.interpreter)
@@ -116,8 +116,9 @@ class LitertRunner:
         self._free.put(None)  # wakes one that waits, which wakes the next
 
     def _open(self) -> _Slot:
+        delegates = [] if self._delegate is None else [_loaded(self._delegate)]
         try:
-            interpreter = open_interpreter(self._model, threads=self._threads, delegates=self._delegates)
+            interpreter = open_interpreter(self._model, threads=self._threads, delegates=delegates)
             interpreter.allocate_tensors()
         except _REFUSALS as error:
             raise refused(RUNTIME, error) from None
@@ -125,13 +126,19 @@ class LitertRunner:
 
     def _take(self) -> _Slot:
         """A free interpreter, a new one, or the next to become free."""
-        if not self._closed and self._free.empty() and self._may_open.acquire(blocking=False):
-            return self._open()
-        slot = self._free.get()
+        slot: _Slot | None = None  # in the place of one that was not opened yet, or was dropped
+        if self._closed or not self._free.empty() or not self._may_open.acquire(blocking=False):
+            slot = self._free.get()
         if self._closed:
             self._free.put(None)
             raise unloaded()
-        return self._open() if slot is None else slot  # None: in the place of one that was dropped
+        if slot is not None:
+            return slot
+        try:
+            return self._open()
+        except BaseException:
+            self._free.put(None)
+            raise
 
     def _give(self, slot: _Slot | None) -> None:
         """Puts one back; None in the place of one that was dropped, or after ``close``."""

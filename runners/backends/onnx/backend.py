@@ -23,7 +23,7 @@ from core.tensors import Array, DType
 from runners.backends.failures import failure, invalid, refused, unloaded
 from runners.backends.onnx.cuda import BoundSession
 from runners.backends.onnx.precision import precision_of
-from runners.backends.onnx.providers import obtained, wanted
+from runners.backends.onnx.providers import Providers, obtained, opened, wanted
 from runners.backends.onnx.signature import read_signature
 from runners.interface import RunnerOptions, StopSignal
 from runners.precision import precision_of_edges
@@ -34,7 +34,7 @@ RUNTIME: Final = "onnxruntime"
 # A folder that cannot exist, so that every external reference not answered from memory fails.
 _NO_FOLDER: Final = "/dev/null/absent"
 _REJECTIONS: Final = (InvalidArgument, Fail)
-_BOUND: Final = frozenset({"cuda", "tensorrt"})  # devices whose inputs and outputs are worth binding
+CUDA: Final = frozenset({"cuda", "tensorrt"})  # their memory is not the host's: inputs and outputs are bound
 
 
 class OnnxBackend:
@@ -50,12 +50,15 @@ class OnnxBackend:
     def __init__(self, device: str = "cpu") -> None:
         self.name = f"onnx-{device}"
         self._device = device
+        if device in CUDA:
+            ort.preload_dlls()  # of the nvidia packages that pip installs, which the dynamic loader does not search
 
     def load(self, files: Mapping[str, bytes], *, options: RunnerOptions) -> OnnxRunner:
         """Makes a session from the bundle's only ``.onnx`` file.
 
         Raises:
             ModelError: ``MODEL_003`` if there is not exactly one such file or the runtime refuses it.
+            Unavailable: ``DEVICE_001`` if the device has no memory for it.
         """
         models = [path for path in files if path.endswith(SUFFIX)]
         if len(models) != 1:
@@ -70,6 +73,19 @@ class OnnxBackend:
 def _open_session(
     model: bytes, weights: Mapping[str, bytes], options: RunnerOptions, device: str
 ) -> ort.InferenceSession:
+    def open_session(providers: Providers) -> ort.InferenceSession:
+        return ort.InferenceSession(model, _settings(weights, options), providers=providers, enable_fallback=0)
+
+    try:
+        session = opened(open_session, wanted(device, ort.get_available_providers()))
+    except Exception as error:
+        raise refused(RUNTIME, error) from None
+    # Kept by the wrapper only to open the session anew on other providers: a second copy of the whole model.
+    session._model_bytes = None
+    return session
+
+
+def _settings(weights: Mapping[str, bytes], options: RunnerOptions) -> ort.SessionOptions:
     settings = ort.SessionOptions()
     settings.intra_op_num_threads = options.threads
     settings.inter_op_num_threads = 1
@@ -84,14 +100,7 @@ def _open_session(
         settings.add_external_initializers_from_files_in_memory(
             list(weights), list(weights.values()), [len(data) for data in weights.values()]
         )
-    providers = wanted(device, ort.get_available_providers())
-    try:
-        session = ort.InferenceSession(model, settings, providers=providers, enable_fallback=0)
-    except Exception as error:
-        raise refused(RUNTIME, error) from None
-    # Kept by the wrapper only to open the session anew on other providers: a second copy of the whole model.
-    session._model_bytes = None
-    return session
+    return settings
 
 
 class OnnxRunner:
@@ -114,7 +123,7 @@ class OnnxRunner:
         self._session: ort.InferenceSession | BoundSession | None = session
         self._output_names = [spec.name for spec in self.signature.outputs]
         self._strings = [spec.name for spec in self.signature.inputs if spec.dtype is DType.BYTES]
-        if device in _BOUND and BoundSession.suits(self.signature):
+        if device in CUDA and BoundSession.suits(self.signature):
             self._session = BoundSession(session, self.signature)
 
     def run(self, inputs: Mapping[str, Array], stop: StopSignal | None = None) -> dict[str, Array]:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs of an onnxruntime session on a CUDA device with bound inputs and outputs.
 
-Bound inputs are copied to the device before the run, asynchronously where their memory is pinned; bound outputs stay on the
-device until the run has ended and are then copied once each. The plain ``run`` would let the runtime choose per operator
-where each tensor lives. A binding belongs to one run, so that several threads may share the session.
+Bound inputs are copied to the device before the run; bound outputs stay on the device until the run has ended and are then
+copied once each. The plain ``run`` would let the runtime choose per operator where each tensor lives. A binding belongs to
+one run, so that several threads may share the session. Inputs are copied from the caller's own memory, which is not
+page-locked: onnxruntime lends such memory of its CUDA provider to C++ only. The device is the first that the process may see.
 
 Reference: https://onnxruntime.ai/docs/api/python/api_summary.html#iobinding
 """

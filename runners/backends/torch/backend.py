@@ -11,18 +11,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any, Final
 
 import numpy as np
 import torch
 
 from artifacts.formats import FORMATS
-from core.errors import FuroshikiError
+from core.errors import FuroshikiError, Unavailable
 from core.telemetry.logs import get_logger
 from core.tensors import ANY, Array, Signature, fits
 from runners.backends.failures import check_not_stopped, check_shapes, failure, invalid, unloaded
 from runners.backends.torch.archive import read_archive
-from runners.backends.torch.cuda import CudaExecution
+from runners.backends.torch.cuda import TURNS, CudaExecution
 from runners.backends.torch.execution import CpuExecution, Execution
 from runners.backends.torch.program import load_program
 from runners.backends.torch.script import SIGNATURE, load_script
@@ -30,6 +31,7 @@ from runners.interface import RunnerOptions, StopSignal
 from runners.precision import precision_of_edges
 
 RUNTIME: Final = "torch"
+CPU: Final = "cpu"
 _REJECTIONS: Final = (RuntimeError, IndexError, ValueError, TypeError, torch.jit.Error)
 _PRECISIONS: Final = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float64: "fp64"}
 _TRIED: Final = 2  # rows, and any other free dimension
@@ -48,24 +50,27 @@ class TorchBackend:
     formats = frozenset({"torchscript", "torch_export"})
 
     def __init__(self, device: str = "cpu") -> None:
-        self.name = f"torch-{device}"
         self._device = chosen(device, cuda=torch.cuda.is_available())
+        self.name = f"torch-{self._device}"
 
     def load(self, files: Mapping[str, bytes], *, options: RunnerOptions) -> TorchRunner:
         """Loads the bundle's only archive.
 
         Raises:
             ModelError: ``MODEL_003`` if there is not exactly one, it is refused, or does not do what it declares.
+            Unavailable: ``DEVICE_001`` if the device has no memory for it.
         """
         torch.set_num_threads(options.threads)
-        if any(FORMATS["torch_export"].is_main(path) for path in files):
-            archive = read_archive(files[FORMATS["torch_export"].main(files)])
-            module, signature, writes = load_program(archive, self._device)
-            return TorchRunner(module, signature, device=self._device, writes=writes)
-        archive = read_archive(files[FORMATS["torchscript"].main(files)])
-        module, signature, writes = load_script(archive, files.get(SIGNATURE))
-        runner = TorchRunner(module.to(self._device), signature, device=self._device, writes=writes)
-        check_declared(runner)
+        program = any(FORMATS["torch_export"].is_main(path) for path in files)
+        archive = read_archive(files[FORMATS["torch_export" if program else "torchscript"].main(files)])
+        with nullcontext() if self._device == CPU else TURNS.shared():
+            if program:
+                module, signature, writes = load_program(archive, self._device)
+            else:
+                module, signature, writes = load_script(archive, files.get(SIGNATURE), self._device)
+        runner = TorchRunner(module, signature, device=self._device, writes=writes)
+        if not program:
+            check_declared(runner)
         return runner
 
 
@@ -80,7 +85,7 @@ def chosen(wanted: str, *, cuda: bool) -> str:
         log.warning(
             "device_fallback", format="torch", wanted=wanted, used="torch-cpu", reason="torch finds no CUDA device"
         )
-        return "cpu"
+        return CPU
     return wanted
 
 
@@ -98,9 +103,10 @@ class TorchRunner:
         self.name = f"torch-{device}"
         self.signature = signature
         self.precision = _precision(module) or precision_of_edges(signature)
-        self._copies = writes and device == "cpu"
+        self._device = device
+        self._copies = writes and device == CPU
         self._execute: Execution | None = (
-            CpuExecution(module, signature) if device == "cpu" else CudaExecution(module, signature)
+            CpuExecution(module, signature) if device == CPU else CudaExecution(module, signature)
         )
 
     def run(self, inputs: Mapping[str, Array], stop: StopSignal | None = None) -> dict[str, Array]:
@@ -119,7 +125,12 @@ class TorchRunner:
         return {spec.name: _owned(array, arrays) for spec, array in zip(self.signature.outputs, results, strict=True)}
 
     def close(self) -> None:
-        self._execute = None
+        if self._device == CPU:
+            self._execute = None
+            return
+        with TURNS.shared():
+            self._execute = None
+            torch.cuda.empty_cache()  # torch would keep it for later; other runtimes and processes use the device too
 
 
 def _owned(result: Array, inputs: list[Array]) -> Array:
@@ -142,6 +153,7 @@ def check_declared(runner: TorchRunner) -> None:
     Raises:
         ModelError: ``MODEL_003`` if its outputs are not those declared. A model with free dimensions beside the batch may
             need them larger than tried; it is believed.
+        Unavailable: ``DEVICE_001`` if the device has no memory for it.
     """
     free = any(ANY in spec.shape[1:] for spec in runner.signature.inputs)
     zeros = {
@@ -150,6 +162,8 @@ def check_declared(runner: TorchRunner) -> None:
     }
     try:
         results = runner.run(zeros)
+    except Unavailable:
+        raise
     except FuroshikiError as error:
         if free:
             return

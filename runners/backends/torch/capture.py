@@ -13,6 +13,9 @@ from typing import Final
 
 AFTER: Final = 3  # eager runs of a shape, which also warm up what must not happen inside a capture
 MOST: Final = 16  # shapes captured per model
+FAILURES: Final = (
+    3  # after as many, a model is taken to be one that cannot be captured: each try stops the whole device
+)
 _COUNTED: Final = 1024  # shapes remembered
 
 
@@ -38,7 +41,7 @@ class Captures:
         """What the next run of these shapes does."""
         if shapes in self._captured:
             return Step.REPLAY
-        if shapes in self._refused or len(self._captured) >= self._most:
+        if shapes in self._refused or len(self._refused) >= FAILURES or len(self._captured) >= self._most:
             return Step.EAGER
         if len(self._runs) >= _COUNTED and shapes not in self._runs:
             self._runs.clear()

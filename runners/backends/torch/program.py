@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import torch
+from torch.export.passes import move_to_device_pass
 
 from core.errors import FuroshikiError
 from core.tensors import ANY, Signature, TensorSpec
@@ -90,13 +91,14 @@ def load_program(files: dict[str, bytes], device: str) -> tuple[Any, Signature, 
 
     Raises:
         ModelError: ``MODEL_003`` if the file is refused.
+        Unavailable: ``DEVICE_001`` if the device has no memory for it.
     """
     checked = _checked(files)
     try:
         program = torch.export.load(write_archive(checked))
         signature = _signature(program)
         if device != "cpu":
-            program = torch.export.passes.move_to_device_pass(program, device)
+            program = move_to_device_pass(program, device)
         module = program.module(check_guards=False)
     except FuroshikiError:
         raise

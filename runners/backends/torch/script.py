@@ -46,15 +46,17 @@ class _Declared(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outputs: tuple[_Tensor, ...]
 
 
-def load_script(files: dict[str, bytes], beside: bytes | None) -> tuple[Any, Signature, bool]:
+def load_script(files: dict[str, bytes], beside: bytes | None, device: str) -> tuple[Any, Signature, bool]:
     """A TorchScript module, the tensors it declares, and whether it may write to its inputs.
 
     Args:
         files: Of the archive.
         beside: ``signature.json`` beside the file; None: there is none.
+        device: ``cpu`` or ``cuda``: where its weights and constants are put.
 
     Raises:
         ModelError: ``MODEL_003`` if the file is refused, or declares no signature.
+        Unavailable: ``DEVICE_001`` if the device has no memory for it.
     """
     if "constants.pkl" not in files or not any(path.startswith("code/") for path in files):
         raise invalid(
@@ -62,7 +64,7 @@ def load_script(files: dict[str, bytes], beside: bytes | None) -> tuple[Any, Sig
         )
     _check(files)
     try:
-        module = torch.jit.load(write_archive(files), map_location="cpu").eval()
+        module = torch.jit.load(write_archive(files), map_location=device).eval()
     except Exception as error:
         raise refused(RUNTIME, error) from None
     operators = set(_operators(module.inlined_graph))

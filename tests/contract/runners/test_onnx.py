@@ -60,6 +60,21 @@ class TestOnnxBound(RunnerContract):
         return runner
 
 
+@pytest.mark.parametrize("device", ["cuda", "tensorrt", "openvino"])
+def test_a_device_that_is_not_here_is_stated(device: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The session is believed, not the build: the runner's name says what it is on, the log what was wanted."""
+    runner = OnnxBackend(device).load(
+        {"m.onnx": linear_model(numpy_helper.from_array(np.eye(4, 3, dtype=np.float32), "w"))}, options=RunnerOptions()
+    )
+    assert runner.name == "onnx-cpu"
+    assert isinstance(runner._session, ort.InferenceSession)
+    assert runner._session.get_providers() == ["CPUExecutionProvider"]
+    said = capsys.readouterr().out
+    assert "device_fallback" in said
+    assert device in said
+    assert runner.run({"x": np.ones((2, 4), np.float32)})["y"].shape == (2, 3)
+
+
 def test_external_weights_come_from_the_bundle() -> None:
     """Weights in a second file of the bundle are used, and stay alive as long as the runner."""
     weights = np.arange(12, dtype=np.float32).reshape(4, 3)
@@ -70,11 +85,10 @@ def test_external_weights_come_from_the_bundle() -> None:
     np.testing.assert_allclose(runner.run({"x": x})["y"], x @ weights)
 
 
-def test_a_folder_with_external_weights_is_inspected(tmp_path: Path) -> None:
+def test_a_folder_with_external_weights_is_inspected() -> None:
     """`python -m runners inspect FOLDER` describes a model whose weights lie beside it."""
-    (tmp_path / "model.onnx").write_bytes(linear_model(external("weights.bin")))
-    (tmp_path / "weights.bin").write_bytes(np.zeros(12, dtype=np.float32).tobytes())
-    code, answer = inspect(tmp_path)
+    weights = np.zeros(12, dtype=np.float32).tobytes()
+    code, answer = inspect({"model.onnx": linear_model(external("weights.bin")), "weights.bin": weights})
     assert (code, answer["inputs"]) == (0, [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}])
 
 

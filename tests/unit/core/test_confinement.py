@@ -111,3 +111,33 @@ def test_the_working_tree_is_its_packages_only() -> None:
     assert ROOT not in folders
     assert ROOT / "core" in folders
     assert Path(sys.prefix).resolve() in folders
+
+
+def test_a_confined_process_starts_packages_of_this_tree(tmp_path: Path) -> None:
+    """And confines them once more."""
+    found = run(
+        """
+        import subprocess, sys
+        confine(write=[given])
+        again = "from core.confinement import confine; print(confine())"
+        for what in (["-m", "runners", "devices", "--json"], ["-c", again]):
+            ended = subprocess.run([sys.executable, "-P", *what], capture_output=True, text=True)
+            print(ended.returncode, ended.stdout.strip() if again in what else "")
+        """,
+        folder=tmp_path,
+    )
+    assert found == ["0 ", f"0 confined (landlock {abi()})"]
+
+
+def test_threads_that_run_already_are_told(tmp_path: Path) -> None:
+    """They keep what they had: who confines itself does so before it starts any."""
+    found = run(
+        """
+        import threading
+        wait = threading.Event()
+        threading.Thread(target=wait.wait, daemon=True).start()
+        print(confine(write=[given]))
+        """,
+        folder=tmp_path,
+    )
+    assert found == [f"confined (landlock {abi()}, but for 1 threads)"]

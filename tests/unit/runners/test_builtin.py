@@ -13,7 +13,7 @@ import pytest
 from artifacts.formats import FORMATS
 from artifacts.testing import refused
 from core.errors import ErrorCode
-from runners.builtin import BUILTIN, Builtin
+from runners.builtin import BUILTIN, Builtin, cuda_build
 from runners.loading import backend_of, backends, device_of
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -60,6 +60,21 @@ def test_what_is_missing_has_a_reason(change: dict[str, object], reason: str | N
         made_by=("json", "JSONDecoder"),
     )
     assert replace(plugin, **change).is_available() == reason  # type: ignore[arg-type]
+
+
+def test_every_device_that_is_not_here_has_a_reason() -> None:
+    """A named delegate by its library, the others by the runtime's build or the driver."""
+    reasons = {offer.name: offer.reason for offer in backends() if offer.device != "cpu"}
+    assert all(reasons.values()), "this test needs a host with nothing but a processor"
+    assert "libedgetpu.so.1" in str(reasons["litert-edgetpu"])
+    assert "onnxruntime-gpu" in str(reasons["onnx-tensorrt"])
+    assert "onnxruntime-openvino" in str(reasons["onnx-openvino"])
+
+
+@pytest.mark.parametrize(("version", "may"), [("2.13.0+cpu", False), ("2.13.0", True), ("2.13.0+cu130", True)])
+def test_a_build_of_torch_for_the_cpu_says_so(version: str, may: bool) -> None:
+    """By its version."""
+    assert (cuda_build(version) is None) is may
 
 
 def test_a_device_that_is_not_here_falls_back_to_the_cpu(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,8 @@ from runners.batching.policy import BatchLimits
 from runners.bundles import ModelLoader, loader_of
 from runners.cache import LoadedModel
 from runners.interface import RunnerOptions
+from runners.isolation.options import IsolationOptions
+from runners.remote.limits import WireLimits
 from runners.settings import Runner, ServingSettings
 from runners.testing import request_of
 
@@ -75,3 +77,23 @@ def test_instances_and_cores(monkeypatch: pytest.MonkeyPatch, source: str, share
     loader = loader_of(settings, limits=BatchLimits())
     assert (loader.options.threads, loader.options.instances) == (2, instances or 4)
     assert (loader.cores is not None) is shared
+
+
+def test_isolation_is_the_operators(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loader isolates as the settings say, with the bounds, the connection and the log of this process."""
+    for name, value in {"MODE": "process", "START_S": "7", "HANG_S": "9", "MEMORY_BYTES": "4096"}.items():
+        monkeypatch.setenv(f"FUROSHIKI_ISOLATION__{name}", value)
+    monkeypatch.setenv("FUROSHIKI_SPLIT__SILENCE_S", "3")
+    monkeypatch.setenv("FUROSHIKI_LOG__LEVEL", "ERROR")
+    isolation = loader_of(ServingSettings.read(), limits=BatchLimits()).isolation
+    assert isolation == IsolationOptions(
+        mode="process", start_s=7, hang_s=9, memory_bytes=4096, wire=WireLimits(silence_s=3), log_level="ERROR"
+    )
+
+
+def test_a_split_runner_isolates_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the process of its one model already."""
+    monkeypatch.setenv("FUROSHIKI_SOURCE", "bundle")
+    monkeypatch.setenv("FUROSHIKI_TOPOLOGY", "split")
+    monkeypatch.setenv("FUROSHIKI_ISOLATION__MODE", "process")
+    assert loader_of(ServingSettings.read(), limits=BatchLimits()).isolation is None

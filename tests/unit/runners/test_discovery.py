@@ -38,6 +38,23 @@ def test_accelerators_are_read_from_sysfs(tmp_path: Path) -> None:
     assert "apex_0, 1-1" in as_text(found)
 
 
+def test_memory_and_what_is_hidden_are_told(tmp_path: Path) -> None:
+    """Of each CUDA device; one that uses the host's memory says so."""
+    found = discover(backends(), sys=tmp_path)
+    card = {
+        "index": 0,
+        "name": "Card",
+        "uuid": "GPU-1",
+        "memory_bytes": 80 << 30,
+        "free_bytes": 79 << 30,
+        "visible": True,
+    }
+    board = {**card, "index": 1, "name": "Board", "memory_bytes": None, "free_bytes": None, "visible": False}
+    found["cuda"] = {"driver": "580.65.06", "devices": [card, board], "reason": None}
+    text = as_text(found)
+    assert "0: Card, 79.0 of 80.0 GiB free, 1: Board, the host's memory, hidden from this process" in text
+
+
 def test_the_command_prints_one_json_line() -> None:
     """Every runner is listed, available or with its reason."""
     command = [sys.executable, "-m", "runners", "devices"]

@@ -46,6 +46,19 @@ def test_a_verified_bundle_runs() -> None:
         runner.run({"x": np.ones((1, 2), dtype=np.float32)})
 
 
+@pytest.mark.parametrize("device", ["cuda", "tensorrt", "openvino", "abacus"])
+def test_a_variant_for_a_device_that_is_not_here_runs_on_the_cpu(
+    device: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The runner's name, which clients see as the model's platform, says so, and the log has the reason."""
+    runner = open_runner(verified(variant=f"onnx-fp32/{device}"), options=RunnerOptions())
+    assert runner.name == "onnx-cpu"
+    said = capsys.readouterr().out
+    assert "device_fallback" in said
+    assert device in said
+    assert "reason" in said
+
+
 def test_an_unknown_format_is_device_001() -> None:
     """A format no backend here loads is named, with those that are."""
     with refused(ErrorCode.DEVICE_UNAVAILABLE, "'caffe'", "onnx"):

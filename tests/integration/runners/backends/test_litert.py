@@ -6,7 +6,10 @@ from __future__ import annotations
 import gc
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
+import ai_edge_litert
 import numpy as np
 import psutil
 import pytest
@@ -15,7 +18,7 @@ from artifacts.testing import refused
 from core.errors import ErrorCode, Unavailable
 from core.tensors import ANY, Array, DType
 from runners.backends.litert.backend import LitertBackend, LitertRunner
-from runners.hardware.delegates import DELEGATES
+from runners.hardware.delegates import DELEGATES, Delegate
 from runners.interface import Runner, RunnerOptions
 from runners.testing import RunnerContract
 from tests.integration.runners.backends.models import CLASSES, dense, linear_tflite, mobilenet, quantized
@@ -100,6 +103,21 @@ def test_a_delegate_that_is_not_here_is_device_001(delegate: object) -> None:
     assert caught.value.code is ErrorCode.DEVICE_UNAVAILABLE
 
 
+@pytest.mark.parametrize("delegate", DELEGATES, ids=lambda delegate: delegate.device)
+def test_a_library_that_is_no_delegate_is_device_001(delegate: Delegate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any other native library under its name is a coded error, nothing in it is called, and the process lives on."""
+    other = str(_runtime_library())
+    monkeypatch.setenv(delegate.variable, other)
+    with refused(ErrorCode.DEVICE_UNAVAILABLE, delegate.device, f"{other} is no LiteRT delegate"):
+        LitertBackend(delegate).load({"m.tflite": linear_tflite(WEIGHTS)}, options=RunnerOptions())
+    assert load(linear_tflite(WEIGHTS)).run({"x": np.ones((1, 4), np.float32)})["y"].shape == (1, 3)
+
+
+def _runtime_library() -> Path:
+    """A library of LiteRT's own."""
+    return next(Path(str(ai_edge_litert.__file__)).parent.glob("*.so"))
+
+
 def test_instances_are_opened_as_they_are_needed() -> None:
     """Runs one after the other share an interpreter; at most ``instances`` exist, whatever the number of threads."""
     runner = load(linear_tflite(WEIGHTS), instances=3)
@@ -113,6 +131,26 @@ def test_instances_are_opened_as_they_are_needed() -> None:
     with ThreadPoolExecutor(10) as pool:
         list(pool.map(lambda _: runner.run(x), range(200)))
     assert len(opened) <= 2
+
+
+def test_an_interpreter_that_cannot_be_opened_costs_one_request() -> None:
+    """Its place is not lost: the next run opens another (a device may be unplugged and come back)."""
+    runner = load(linear_tflite(WEIGHTS))
+    really, failing = runner._open, [True]
+    runner._free.get()
+    runner._free.put(None)  # as after a run that failed
+
+    def unplugged() -> Any:
+        if failing:
+            failing.clear()
+            raise Unavailable(ErrorCode.DEVICE_UNAVAILABLE, "unplugged")
+        return really()
+
+    runner._open = unplugged  # type: ignore[method-assign]
+    x = {"x": np.ones((1, 4), np.float32)}
+    with refused(ErrorCode.DEVICE_UNAVAILABLE, "unplugged"):
+        runner.run(x)
+    assert runner.run(x)["y"].shape == (1, 3)
 
 
 # An image model of [1, 224, 224, 3] -> [1, 1001] under load.

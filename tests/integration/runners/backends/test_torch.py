@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
 import os
@@ -20,8 +21,10 @@ from artifacts.testing import refused
 from core.errors import ErrorCode, ModelError
 from core.tensors import ANY, Array, DType, Signature, TensorSpec
 from runners.backends.torch.archive import read_archive, write_archive
-from runners.backends.torch.backend import TorchBackend, chosen
+from runners.backends.torch.backend import TorchBackend, TorchRunner, chosen
 from runners.backends.torch.execution import CpuExecution
+from runners.backends.torch.program import load_program
+from runners.backends.torch.script import load_script
 from runners.interface import Runner, RunnerOptions
 from runners.testing import RunnerContract
 
@@ -291,10 +294,62 @@ def test_a_damaged_archive_is_refused(exported: bytes, name: str, cut: int) -> N
         TorchBackend().load({name: data[:cut]}, options=OPTIONS)
 
 
+OFFSET = torch.arange(3.0)
+
+
+class Offset(Linear):
+    """The same plus what tracing keeps with the code, not among the parameters."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x @ self.w + OFFSET
+
+
 def test_cuda_is_used_only_where_torch_finds_it() -> None:
     """Asked for CUDA on a machine without, the runner is on the CPU and its name says so."""
     assert chosen("cuda", cuda=True) == "cuda"
     if torch.cuda.is_available():
         pytest.fail("this test states what happens on a machine without CUDA")
-    runner = TorchBackend("cuda").load({"model.pt": script(Linear(WEIGHTS))}, options=OPTIONS)
-    assert runner.name == "torch-cpu"
+    backend = TorchBackend("cuda")
+    runner = backend.load({"model.pt": script(Linear(WEIGHTS))}, options=OPTIONS)
+    assert (backend.name, runner.name) == ("torch-cpu", "torch-cpu")
+
+
+def test_everything_of_a_model_is_moved_to_its_device() -> None:
+    """Weights and constants, shown with torch's device without memory, `meta`."""
+    x = torch.ones(2, 4, device="meta")
+    module, _, _ = load_program(read_archive(program(Offset(WEIGHTS))), "meta")
+    assert module(x).device.type == "meta"
+    traced = io.BytesIO()
+    torch.jit.save(torch.jit.trace(Offset(WEIGHTS), torch.ones(2, 4)), traced, {"signature.json": json.dumps(DECLARED)})
+    module, _, _ = load_script(read_archive(traced.getvalue()), None, "meta")
+    assert module(x).device.type == "meta"
+
+
+def test_torch_takes_what_the_cuda_code_gives_it() -> None:
+    """The functions that need a device to be run exist and take these arguments."""
+    inspect.signature(torch.cuda.graph).bind(object(), stream=None, capture_error_mode="thread_local")
+    inspect.signature(torch.cuda.stream).bind(None)
+    assert callable(torch.cuda.CUDAGraph.replay)
+    assert {torch.OutOfMemoryError.__base__, torch.AcceleratorError.__base__} == {RuntimeError}
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory. Tried"), torch.AcceleratorError("CUDA error: out of memory")]
+)
+def test_a_run_without_device_memory_is_retryable(error: Exception) -> None:
+    """DEVICE_001, and the runner stays usable."""
+
+    class Full(torch.nn.Module):  # type: ignore[misc]
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if x.shape[0] > 1:
+                raise error
+            return x[:, :3]
+
+    inputs, outputs = (
+        tuple(TensorSpec(name=t["name"], dtype=DType.FP32, shape=tuple(t["shape"])) for t in tensors)
+        for tensors in DECLARED.values()
+    )
+    runner = TorchRunner(Full(), Signature(inputs=inputs, outputs=outputs), device="cpu", writes=False)
+    with refused(ErrorCode.DEVICE_UNAVAILABLE, "no memory"):
+        runner.run({"x": np.ones((2, 4), np.float32)})
+    assert runner.run({"x": np.ones((1, 4), np.float32)})["y"].shape == (1, 3)

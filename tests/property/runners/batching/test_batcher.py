@@ -50,6 +50,8 @@ class HandRunExecutor:
         self.held: list[Batch] = []
         self.started: set[float] = set()  # tags of the requests that began
 
+        self.ready = True
+
     def submit(self, batch: Batch) -> None:
         self.held.append(batch)
         self.started |= {tag_of(work.request.inputs["x"]) for work in batch.work}
@@ -94,7 +96,7 @@ class BatcherMachine(RuleBasedStateMachine):
         self.gains = False
         self.batcher = self.loop.run_until_complete(self.make())
         self.batcher._executor.close()
-        self.batcher._executor = self.executor  # type: ignore[assignment]
+        self.batcher._executor = self.executor
 
     async def make(self) -> Batcher:
         return Batcher(self.runner, limits=LIMITS, instances=INSTANCES, label="acme/fake@1")

@@ -20,12 +20,14 @@ def test_one_that_is_not_here_says_what_is_missing() -> None:
 
 
 def test_a_variable_may_name_the_library(tmp_path: Path) -> None:
-    """An absolute path; what is not a library is a reason."""
+    """An absolute path; what is no library, or one of something else, is a reason."""
     library = str(ctypes.util.find_library("c"))
     real = next(Path(line.split()[-1]) for line in Path("/proc/self/maps").read_text().splitlines() if library in line)
-    assert library_of(EDGE_TPU, {EDGE_TPU.variable: str(real)}).reason is None
+    reason = library_of(EDGE_TPU, {EDGE_TPU.variable: str(real)}).reason
+    assert reason == f"{real} is no LiteRT delegate: it has no function tflite_plugin_create_delegate"
     (tmp_path / "lib.so").write_bytes(b"not a library")
     assert library_of(EDGE_TPU, {EDGE_TPU.variable: str(tmp_path / "lib.so")}).reason is not None
+    assert library_of(EDGE_TPU, {EDGE_TPU.variable: str(tmp_path)}).reason is not None
 
 
 @pytest.mark.parametrize("path", ["lib.so", "./lib.so", "model/lib.so"])

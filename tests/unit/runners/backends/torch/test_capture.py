@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from runners.backends.torch.capture import Captures, Step
+from runners.backends.torch.capture import FAILURES, Captures, Step
 
 
 def test_a_shape_that_comes_again_is_captured_then_replayed() -> None:
@@ -21,6 +21,18 @@ def test_a_shape_that_cannot_be_captured_is_not_tried_again() -> None:
     assert captures.next("a") is Step.CAPTURE
     captures.failed("a")
     assert {captures.next("a") for _ in range(5)} == {Step.EAGER}
+
+
+def test_a_model_that_cannot_be_captured_is_left_alone() -> None:
+    """After a few shapes that failed no other is tried; what was captured is replayed."""
+    captures = Captures(after=0)
+    assert captures.next("good") is Step.CAPTURE
+    captures.captured("good")
+    for shapes in range(FAILURES):
+        assert captures.next(shapes) is Step.CAPTURE
+        captures.failed(shapes)
+    assert captures.next("another") is Step.EAGER
+    assert captures.next("good") is Step.REPLAY
 
 
 def test_memory_is_kept_for_a_few_shapes_only() -> None:
