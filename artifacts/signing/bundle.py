@@ -49,7 +49,11 @@ def pae(payload: bytes) -> bytes:
 
 def sign_manifest(manifest: Manifest, signer: Signer) -> bytes:
     """The content of ``model.sig`` for ``manifest``."""
-    payload = statement_of(manifest)
+    return seal(statement_of(manifest), signer)
+
+
+def seal(payload: bytes, signer: Signer) -> bytes:
+    """A signature file around any in-toto statement. May ask another machine, so this blocks."""
     key = PublicKey.from_pem(signer.public_key)
     return encode_envelope(
         Envelope(payload=payload, signature=signer.sign(pae(payload)), key_id=key.key_id, hint=key.hint)

@@ -18,9 +18,8 @@ from enum import StrEnum
 import rfc8785
 
 from artifacts.digest import Digest, hex_of
-from artifacts.signing.bundle import Envelope, encode_envelope, pae
+from artifacts.signing.bundle import seal
 from artifacts.signing.interface import Signer
-from artifacts.signing.public_key import PublicKey
 from artifacts.signing.statement import STATEMENT_TYPE
 from artifacts.signing.verifier import BundleVerifier
 from core.errors import ErrorCode, SignatureError
@@ -46,11 +45,7 @@ class Claim:
 
 def sign_document(claim: Claim, signer: Signer) -> bytes:
     """The signature file of a document. May ask another machine, so this blocks."""
-    payload = _payload(claim)
-    key = PublicKey.from_pem(signer.public_key)
-    return encode_envelope(
-        Envelope(payload=payload, signature=signer.sign(pae(payload)), key_id=key.key_id, hint=key.hint)
-    )
+    return seal(_payload(claim), signer)
 
 
 def verify_document(signature: bytes, claim: Claim, verifier: BundleVerifier) -> None:

@@ -7,12 +7,8 @@ per lock, into ``~/.cache/furoshiki``. Needs node 20 and npm.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +18,7 @@ from typing import Any, Final
 
 import httpx
 
+from deploy.local.components.npm import found, installed
 from deploy.local.stack import free_port
 
 SOURCES: Final = Path(__file__).resolve().parent / "oidc_provider"
@@ -69,13 +66,13 @@ def oidc(folder: Path, users: Mapping[str, Mapping[str, Any]] = USERS) -> Iterat
     Raises:
         RuntimeError: If it cannot be installed or does not start.
     """
-    program = _installed()
+    program = installed(SOURCES, name="oidc-provider", files=_FILES)
     port = free_port()
     configuration = folder / "oidc-provider.json"
     configuration.write_text(json.dumps({"port": port, "users": dict(users), "audience": AUDIENCE}))
     with (folder / "oidc-provider.log").open("wb") as log:
         process = subprocess.Popen(
-            [_found("node"), "provider.mjs", str(configuration)], cwd=program, stdout=log, stderr=log
+            [found("node"), "provider.mjs", str(configuration)], cwd=program, stdout=log, stderr=log
         )
     try:
         provider = Provider(issuer=f"http://127.0.0.1:{port}")
@@ -95,36 +92,3 @@ def _wait(provider: Provider, process: subprocess.Popen[bytes], log: Path) -> No
         except httpx.TransportError:
             time.sleep(0.05)
     raise RuntimeError(f"the OpenID provider did not start:\n{log.read_text()}")
-
-
-def _installed() -> Path:
-    """The folder of the installed provider; processes that race install it twice and keep one."""
-    contents = b"\0".join((SOURCES / name).read_bytes() for name in _FILES)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "furoshiki"
-    home = cache / f"oidc-provider-{hashlib.sha256(contents).hexdigest()[:16]}"
-    if home.is_dir():
-        return home
-    cache.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix="oidc-provider-", dir=cache))
-    try:
-        for name in _FILES:
-            shutil.copy(SOURCES / name, staging)
-        command = [_found("npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        ran = subprocess.run(command, cwd=staging, capture_output=True, text=True, timeout=300, check=False)
-        if ran.returncode != 0:
-            raise RuntimeError(f"npm ci of the OpenID provider failed:\n{ran.stdout}{ran.stderr}")
-        try:
-            staging.rename(home)
-        except OSError:
-            if not home.is_dir():
-                raise
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return home
-
-
-def _found(program: str) -> str:
-    path = shutil.which(program)
-    if path is None:
-        raise RuntimeError(f"{program} is not installed; the OpenID provider needs node 20 and npm")
-    return path

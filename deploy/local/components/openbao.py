@@ -16,19 +16,12 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 
-from artifacts.signing.private_key import write_private_key
+from deploy.local.components.certificates import write_certificate
 from deploy.local.stack import NotStarted, free_port
 
 _BINARY: Final = Path(sys.executable).parent / "bao"
@@ -70,7 +63,7 @@ class OpenBao:
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
-        _write_certificate(self.ca_file, folder / "tls.key")
+        write_certificate(self.ca_file, folder / "tls.key")
         (folder / "data").mkdir(exist_ok=True)
         ports = {"port": port, "tls_port": tls_port, "cluster_port": cluster_port}
         names = {"data": folder / "data", "certificate": self.ca_file, "key": folder / "tls.key"}
@@ -153,23 +146,3 @@ def openbao(folder: Path) -> Iterator[OpenBao]:
         yield server
     finally:
         server.kill()
-
-
-def _write_certificate(certificate: Path, key_file: Path) -> None:
-    key, now = generate_private_key(SECP256R1()), datetime.now(UTC)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    key_file.write_bytes(write_private_key(key))
-    key_file.chmod(0o600)
-    certificate.write_bytes(made.public_bytes(Encoding.PEM))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real TCP proxy in front of an S3 service that fails as networks and services do: errors, cuts, delays."""
+"""A real TCP proxy in front of a service that speaks HTTP, and fails as networks and services do: errors, cuts, delays."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 ERROR = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-REQUEST = re.compile(rb"^(GET|HEAD|PUT|POST|DELETE) (\S+) HTTP/1\.1\r\n", re.MULTILINE)
+REQUEST = re.compile(rb"^(GET|HEAD|PUT|POST|PATCH|DELETE) (\S+) HTTP/1\.1\r\n", re.MULTILINE)
 
 
 @dataclass(kw_only=True)
@@ -21,6 +21,7 @@ class Faults:
     errors: int = 0  # connections answered by 500
     cuts: int = 0  # connections ended after ``cut_after`` bytes of the request
     cut_after: int = 100_000
+    answer_cuts: int = 0  # connections ended after ``cut_after`` bytes of answers longer than that
     silent: bool = False  # takes everything and answers nothing
     only: bytes = b""  # requests whose first line holds this; others pass
     seen: list[bytes] = field(default_factory=list)  # first lines of connections
@@ -70,7 +71,7 @@ async def _carry(
 ) -> None:
     """Requests one after the other, so that each may fail on its own."""
     up_reader, up_writer = await asyncio.open_connection(*target)
-    back = asyncio.create_task(_copy(up_reader, writer))
+    back = asyncio.create_task(_copy(up_reader, writer, faults))
     try:
         while chunk := await reader.read(65536):
             line = REQUEST.search(chunk)
@@ -106,7 +107,13 @@ async def _fails(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rea
     return False
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, faults: Faults) -> None:
+    copied = 0
     while data := await reader.read(65536):
         writer.write(data)
         await writer.drain()
+        copied += len(data)
+        if faults.answer_cuts > 0 and copied > faults.cut_after:
+            faults.answer_cuts -= 1
+            writer.transport.abort()
+            return
