@@ -9,14 +9,16 @@ cd "$(dirname "$0")"
 export UV_FIND_LINKS="${PIP_FIND_LINKS:-}"
 compile() { "$uv" pip compile --quiet --upgrade --python-version 3.11 --no-annotate --no-header --no-emit-index-url --no-emit-find-links "$@"; }
 compile dev.in -o dev.txt
-for name in serving serving-litert registry demo fuzz; do compile -c dev.txt "$name.in" -o "$name.txt"; done
+for name in serving serving-litert registry demo fuzz gpu; do compile -c dev.txt "$name.in" -o "$name.txt"; done
 compile -c dev.txt serving-tensorflow.in -o serving-tensorflow.txt --override converters.override
+grep -v '^numpy==' dev.txt | compile -c - serving-tflite-runtime.in -o serving-tflite-runtime.txt --override serving-tflite-runtime.override
 compile -c dev.txt serving-torch.in -o serving-torch.txt # the only lock that names torch: a Bento is installed from it alone
 sed -i -E '/^(nvidia|cuda|triton)/d' serving-torch.txt
 compile -c dev.txt full.in -o full.txt --no-emit-package torch
 sed -i -E '/^(nvidia|cuda|triton)/d' full.txt # what only torch's CUDA build needs
 compile -c dev.txt converters.in -o converters.txt --no-emit-package torch --override converters.override
 sed -i -E '/^(nvidia|cuda|triton)/d' converters.txt
+compile -c dev.txt edge.in -o edge.txt
 compile onnx2tf.in -o onnx2tf.txt
 compile clients.in -o clients.txt
 for name in triton mlserver litserve ray; do compile "peers-$name.in" -o "peers-$name.txt"; done
