@@ -9,17 +9,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCKS := deploy/locks
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-SOURCES := core artifacts runners converters services registry_api sdk/src deploy/local loadtests tests docs
+SOURCES := core artifacts runners converters services registry_api sdk/src deploy/gitops deploy/helm deploy/local deploy/images loadtests tests docs
 # Where pip finds a CPU build of torch, for example `--index-url <a CPU wheel index>`; empty takes the default index.
 TORCH_PIP_ARGS ?=
 FULL ?=
 PLATFORM ?=
 # What `make bench` compares with, besides BentoML; each has an environment of its own under .venv-peers.
 PEERS := triton mlserver litserve ray
-# Debian packages of the real components that `make test` and `make demo PLATFORM=1` start: database, object store, Redis, Node.
-COMPONENTS := postgresql ceph-mon ceph-osd ceph-common radosgw redis-server $(if $(shell command -v npm),,nodejs npm)
+# Debian packages of the real components that `make test` and `make demo PLATFORM=1` start: database, object store, Redis, image registry, Node.
+COMPONENTS := postgresql ceph-mon ceph-osd ceph-common radosgw redis-server docker-registry $(if $(shell command -v npm),,nodejs npm)
+# Debian packages that build and run images.
+IMAGES := mmdebstrap buildah podman runc
 # Tests that measure time or start a service with many processes: they have the machine to themselves, the others share it.
 ALONE := tests/e2e tests/integration/loadtests tests/integration/runners
+# Tests that build images: `make test-oci`, not yet a part of `make test`.
+OCI := tests/integration/registry_api/images
 SPREAD := --numprocesses 2 --dist worksteal
 # Of `make bench`: works to run (patterns; empty: all), peers to leave out, further arguments (`--quick`, `--rounds 5`).
 WORK ?=
@@ -29,7 +33,7 @@ BENCH_ARGS ?=
 export BENTOML_DO_NOT_TRACK := True
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help demo up bento converters test check bench load hostile fuzz fmt lint types arch reference proto lock clean
+.PHONY: help demo up bento converters test test-oci matrix check bench load hostile gpu fuzz fmt lint types arch reference proto charts edge lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,10 +84,18 @@ converters: $(VENV)/converters ## Install every converter, and make the environm
 	@$(BIN)/python -m converters prepare
 
 test: $(VENV)/dev $(VENV)/full $(VENV)/converters .venv-clients/ready ## Run the whole suite (installs Debian packages it needs when root or through sudo)
-	@deploy/local/apt.sh wrk nghttp2-client $(COMPONENTS)
+	@deploy/local/apt.sh wrk nghttp2-client $(if $(shell command -v systemd-analyze),,systemd) $(COMPONENTS)
 	@$(BIN)/python -m converters prepare
-	@$(BIN)/python -m pytest tests $(SPREAD) $(addprefix --ignore=,$(ALONE))
+	@$(BIN)/python -m pytest tests $(SPREAD) $(addprefix --ignore=,$(ALONE) $(OCI))
 	@$(BIN)/python -m pytest $(ALONE)
+
+test-oci: $(VENV)/dev ## Base, Bento, image by each builder, verified, run by podman (as root; installs Debian packages it needs)
+	@deploy/local/apt.sh $(IMAGES)
+	@$(BIN)/python -m pytest $(OCI)
+
+matrix: $(VENV)/dev $(VENV)/full $(VENV)/converters ## Every conversion of every model, measured anew: docs/conversion-matrix.md (an hour)
+	@$(BIN)/python -m converters prepare
+	@$(BIN)/python -m tests.integration.converters.matrix --fresh
 
 check: $(VENV)/dev lint types arch ## Lint, types, layers and unit tests
 	@$(BIN)/python -m pytest tests/unit tests/contract tests/property $(SPREAD)
@@ -106,6 +118,19 @@ reference: $(VENV)/dev ## Generate docs/reference from the code
 proto: $(VENV)/dev ## Generate the code beside every .proto file
 	@$(BIN)/python -m deploy.local.protocols
 
+charts: $(VENV)/dev ## Generate the chart's README and golden files
+	@$(BIN)/python -m deploy.helm
+
+.venv-edge/ready: $(LOCKS)/edge.txt
+	@echo "Installing the pinned packages of $< (about 450 MB)"
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+edge: .venv-edge/ready ## Test what serves models with no more than an edge device has installed
+	@PYTHONPATH=sdk/src .venv-edge/bin/python -m pytest tests/unit/runners tests/unit/services tests/property/runners tests/property/services \
+	  --ignore=tests/unit/services/grpc_v2/test_protocol.py $(SPREAD)
+
 fmt: $(VENV)/dev ## Format and fix
 	@$(BIN)/ruff check --fix $(SOURCES)
 	@$(BIN)/ruff format $(SOURCES)
@@ -126,6 +151,17 @@ load: $(VENV)/dev ## The load test: 100 users a second for 5 minutes; passes or 
 hostile: $(VENV)/dev ## Two tenants, one of them hostile: what the other notices
 	@deploy/local/apt.sh wrk
 	@$(BIN)/python -m loadtests.hostile
+
+.venv-gpu/ready: $(LOCKS)/gpu.txt
+	@$(PYTHON) -m loadtests.gpu --check
+	@echo "Installing torch 2.13.0 for CUDA and the pinned packages of $< (several GB)"
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+gpu: .venv-gpu/ready ## On a machine with a CUDA device: the runner contract there and a benchmark; report in loadtests/results
+	@PYTHONPATH=sdk/src .venv-gpu/bin/python -m loadtests.gpu
 
 .venv-fuzz/ready: $(LOCKS)/fuzz.txt
 	@echo "Installing the pinned packages of $<"
@@ -148,5 +184,5 @@ lock: $(VENV)/dev ## Resolve deploy/locks/*.in again
 	@deploy/locks/resolve.sh $(BIN)/uv
 
 clean: ## Remove the environment, local state and caches
-	@rm -rf $(VENV) .venv-clients .venv-fuzz .venv-peers .fuzz .furoshiki .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) .venv-clients .venv-edge .venv-fuzz .venv-gpu .venv-peers .fuzz .furoshiki .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -21,7 +21,6 @@ from converters.parity.report import Report
 from registry_api.bootstrap.coordination import coordinated
 from registry_api.bootstrap.platform import Platform, address_policy, open_platform, secret_keeper
 from registry_api.builds.builder import BentoBuilder, BuildOptions
-from registry_api.builds.context import INSTALLATION
 from registry_api.builds.handler import BuildHandler
 from registry_api.builds.wheel import WheelCache
 from registry_api.conversions.child import ConvertLimits
@@ -34,6 +33,7 @@ from registry_api.deployments.stopping import StopHandler
 from registry_api.deployments.watch import DeploymentWatch
 from registry_api.jobs.interface import JobHandler
 from registry_api.jobs.lease import LeasePolicy
+from registry_api.jobs.process import INSTALLATION
 from registry_api.jobs.queue import JobQueue
 from registry_api.jobs.service import JobService
 from registry_api.jobs.worker import Worker
@@ -67,7 +67,7 @@ async def run(settings: Settings) -> None:
     own = WorkerSettings.read()
     async with open_platform(settings) as platform, coordinated(settings.redis, platform.clock):
         if own.worker.metrics_port is not None:
-            start_http_server(own.worker.metrics_port, addr=LOOPBACK)
+            start_http_server(own.worker.metrics_port, addr=own.worker.metrics_host)
         place = assemble(platform, own)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):

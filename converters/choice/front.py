@@ -60,7 +60,7 @@ def fidelity(report: Report) -> float:
 
 def latency_ms(report: Report) -> float:
     """Of its smallest batch; infinite if none was measured."""
-    return report.latency[0].ms if report.latency else float("inf")
+    return float("inf") if report.smallest_batch is None else report.smallest_batch.ms
 
 
 def _beaten(report: Report, best: tuple[Report, ...]) -> Report:

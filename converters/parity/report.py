@@ -130,9 +130,15 @@ class Report(_Strict, frozen=True, kw_only=True):
         """How many times smaller the candidate is."""
         return self.source_bytes / max(1, self.bytes)
 
-    def latency_of(self, rows: int) -> Latency | None:
-        """The latency measured with so many rows; None if it was not."""
-        return next((each for each in self.latency if each.rows == rows), None)
+    @property
+    def smallest_batch(self) -> Latency | None:
+        """The latency of the fewest rows that were measured; None: none was."""
+        return min(self.latency, key=lambda each: each.rows, default=None)
+
+    @property
+    def largest_batch(self) -> Latency | None:
+        """The latency of the most rows that were measured; None: none was."""
+        return max(self.latency, key=lambda each: each.rows, default=None)
 
 
 def decode_report(data: bytes) -> Report:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from converters.interface import MAIN_FILE, ConvertOptions
+from converters.interface import MAIN_FILE, ConvertOptions, refused
 from converters.parity.executors.tensorflow import open_saved_model, saved_model_in
 from converters.quantization.samples import calibration_of, refusing, samples
 from core.tensors import Array, DType, Signature
@@ -53,6 +53,10 @@ def _calibrated(source: Path, target: Path, options: ConvertOptions, *, ops: Any
     model = open_saved_model(source)
     signature = model.signature
     model.close()
+    whole = [spec for spec in signature.inputs if spec.dtype is not DType.FP32]
+    if "16" in edge.name and whole:
+        found = f"input {whole[0].name!r} is {whole[0].dtype.oip}"
+        raise refused(f"{found}; TFLiteConverter finds 16-bit ranges of FP32 inputs only. Take int8.", step=step)
     calibration = calibration_of(options, signature, step=step)
 
     def rows() -> Iterator[dict[str, Array]]:

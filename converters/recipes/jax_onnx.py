@@ -7,8 +7,14 @@ route.
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import flax.linen
 import jax
 import jax2onnx
 import onnx
@@ -19,6 +25,7 @@ from converters.sources.flax import factory_function, symbolic
 from core.tensors import DType
 
 STEP = "factory_flax_to_onnx"
+_POOLING = {name: inspect.signature(getattr(flax.linen, name)) for name in ("avg_pool", "max_pool")}  # as flax has them
 
 
 def from_factory(source: Path, target: Path, options: ConvertOptions) -> None:
@@ -29,8 +36,14 @@ def from_factory(source: Path, target: Path, options: ConvertOptions) -> None:
         raise refused(f"input {odd[0]!r} is neither FP32 nor INT32, which is what JAX computes with.", step=STEP)
     wanted = symbolic(described.inputs)
     names = list(jax.eval_shape(call, *wanted))
+
+    def traced(*tensors: Any) -> tuple[Any, ...]:
+        with _named_arguments():
+            found = call(*tensors)
+        return tuple(found[name] for name in names)
+
     model = jax2onnx.to_onnx(
-        lambda *tensors: tuple(call(*tensors)[name] for name in names),
+        traced,
         wanted,
         opset=options.opset,
         input_names=[spec.name for spec in described.inputs],
@@ -40,3 +53,21 @@ def from_factory(source: Path, target: Path, options: ConvertOptions) -> None:
     if unknown:
         raise refused(f"jax2onnx has no form of {', '.join(unknown)}.", step=STEP)
     onnx.save(model, target / MAIN_FILE["onnx"])
+
+
+@contextmanager
+def _named_arguments() -> Iterator[None]:
+    """While jax2onnx traces it puts functions of its own in place of flax's pooling, which take arguments by name only."""
+    replaced = {name: getattr(flax.linen, name) for name in _POOLING}
+    for name, function in replaced.items():
+        setattr(flax.linen, name, partial(_by_name, function, _POOLING[name]))
+    try:
+        yield
+    finally:
+        for name, function in replaced.items():
+            setattr(flax.linen, name, function)
+
+
+def _by_name(function: Any, signature: inspect.Signature, *args: Any, **kwargs: Any) -> Any:
+    (_, inputs), *rest = signature.bind(*args, **kwargs).arguments.items()
+    return function(inputs, **dict(rest))

@@ -8,6 +8,7 @@ as it is); for a static image input it downloads a sample unless the file lies i
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,9 @@ from converters.recipes.onnx_files import other_operations, read
 
 STEP: Final = "onnx_to_tflite"
 _ROWS: Final = 3
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
+_RAISED: Final = re.compile(r"[\w.]*(Error|Exception)\b")
+_NODE: Final = "onnx_op_name:"
 _SAMPLE: Final = "calibration_image_sample_data_20x128x128x3_float32.npy"
 
 
@@ -50,14 +54,28 @@ def from_onnx(source: Path, target: Path, options: ConvertOptions) -> None:
         [str(interpreter), "-m", "onnx2tf", *arguments],
         cwd=folder,
         stdin=subprocess.DEVNULL,
-        stdout=sys.stderr,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
         check=False,
         preexec_fn=die_with_parent,
     )
+    sys.stderr.write(ended.stdout)
     made = folder / "made" / "model_float32.tflite"
     if ended.returncode != 0 or not made.is_file():
-        raise refused(f"onnx2tf ended with {ended.returncode}; the job's log has its reason.", step=STEP)
+        raise refused(f"onnx2tf ended with {ended.returncode}: {reason_in(ended.stdout)}", step=STEP)
     (target / MAIN_FILE["tflite"]).write_bytes(_checked(made, free=_free(model, inputs)))
+
+
+def reason_in(log: str) -> str:
+    """The last exception that onnx2tf printed, and the node at which it was; where there is none, where to look."""
+    lines = [_COLOUR.sub("", line).strip() for line in log.splitlines()]
+    raised = [line for line in lines if _RAISED.match(line)]
+    nodes = [line.partition(_NODE)[2].strip() for line in lines if _NODE in line]
+    if not raised:
+        return "the job's log has its reason."
+    return raised[-1][:300] + (f" (node {nodes[-1][:100]})" if nodes else "")
 
 
 def _inputs(model: onnx.ModelProto) -> list[str]:

@@ -17,7 +17,8 @@ class WorkSettings(Section):
 
     slots: PositiveInt = 2  # jobs run at once
     drain_seconds: PositiveFloat = 5.0  # how long running jobs may take to end at a stop, before they are given back
-    metrics_port: Annotated[int, Field(ge=0, le=65535)] | None = None  # on loopback; None: no metrics are served
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] | None = None  # None: no metrics are served
+    metrics_host: str = "127.0.0.1"  # address they are served on
 
 
 class BuildSettings(Section):

@@ -35,7 +35,9 @@ class ConversionResult:
     @property
     def verdict(self) -> str:
         """One line."""
-        return "accepted" if self.accepted else f"rejected: {'; '.join(self.reasons)}"
+        if self.accepted:
+            return "accepted"
+        return f"rejected: {'; '.join(reason.rstrip('.') for reason in self.reasons)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

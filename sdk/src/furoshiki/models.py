@@ -191,6 +191,7 @@ class Models(Resource[D]):
         description: str | None = None,
         tags: Sequence[str] | None = None,
         metadata: Mapping[str, str] | None = None,
+        beside: Sequence[Path | str] = (),
         progress: OnProgress | None = None,
     ) -> Steps[Version]:
         """Registers a file or directory as the next version of a model, which is created if missing.
@@ -205,12 +206,13 @@ class Models(Resource[D]):
             description: For a model that is created now.
             tags: For a model that is created now.
             metadata: Recorded in the signed manifest.
+            beside: More files, each under its own name, such as the ``signature.json`` of a TorchScript file.
             progress: Told the bytes hashed, then the bytes uploaded.
 
         Raises:
             InvalidRequest: ``MODEL_003`` if the runtime refuses the file, ``CLIENT_004`` if a file cannot be read.
         """
-        found = collect(Path(source))
+        found = collect(Path(source), [Path(each) for each in beside])
         format = format or infer_format([name for _, name, _ in found])  # noqa: A001 - the registry's word
         files = yield from hash_files(found, progress)
         yield from self._ensure(name, description, tags)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -61,14 +62,19 @@ def infer_format(files: list[str]) -> str:
     return found.pop()
 
 
-def collect(root: Path) -> list[tuple[Path, str, int]]:
+def collect(root: Path, beside: Iterable[Path] = ()) -> list[tuple[Path, str, int]]:
     """Location, path inside the version, and size of every file to push, sorted by path.
+
+    Args:
+        root: A file, or a directory that is pushed whole.
+        beside: More files, each under its own name.
 
     Raises:
         InvalidRequest: ``CLIENT_004`` if there is nothing to push or something that cannot be.
     """
     try:
         found = [(root, root.name)] if root.is_file() else list(_walk(root, ""))
+        found += [(each, each.name) for each in beside]
         files = sorted(((place, name, place.stat().st_size) for place, name in found), key=lambda file: file[1])
         check_paths(name for _, name, _ in files)
     except OSError as error:

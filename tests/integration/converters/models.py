@@ -1,24 +1,49 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Source models of every format, small, made once per session. The digits ones are trained; the others are synthetic."""
+"""Source models of every format, as bundles to convert. Each is made from a network that was trained, or published, once."""
 
 from __future__ import annotations
 
 import json
 import textwrap
+import warnings
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
 from safetensors.numpy import save
-from sklearn.datasets import load_digits
 
 from converters.testing import Source, read_folder
 from core.tensors import Array, DType, Signature, TensorSpec
+from tests.integration.converters import flax_networks, keras_networks, torch_networks
+from tests.integration.converters.data import BLOCKS, PIXELS, TOKENS, TRAINED, digits
+from tests.integration.converters.keras_networks import keras_of, keras_rows
+from tests.integration.converters.torch_networks import built, torch_module, torch_rows
 
-PLACES: Final = ("digits", "mlp", "transformer", "mobilenet")
+__all__ = [
+    "KERAS",
+    "MODELS",
+    "SOURCES",
+    "TORCH",
+    "any_length",
+    "digits",
+    "keras_archive",
+    "keras_of",
+    "rows",
+    "sklearn_factory",
+    "torch_export",
+    "torch_module",
+]
+
+MODELS: Final = {
+    "digits": "CNN of digits",
+    "mlp": "MLP",
+    "transformer": "transformer encoder",
+    "mobilenet": "MobileNetV2 0.35",
+    "minilm": "all-MiniLM-L6-v2",
+}
+"""Models by their short names."""
 
 
 def spec(name: str, *shape: int, dtype: DType = DType.FP32) -> TensorSpec:
@@ -26,228 +51,120 @@ def spec(name: str, *shape: int, dtype: DType = DType.FP32) -> TensorSpec:
     return TensorSpec(name=name, dtype=dtype, shape=shape)
 
 
-def signature(given: TensorSpec, *outputs: TensorSpec) -> Signature:
-    """One input, some outputs."""
-    return Signature(inputs=(given,), outputs=outputs)
+SCORES: Final = spec("scores", -1, 10)
+TORCH: Final = {
+    "digits": Signature(inputs=(spec("image", -1, 1, 8, 8),), outputs=(SCORES,)),
+    "mlp": Signature(inputs=(spec("x", -1, 64),), outputs=(SCORES,)),
+    "transformer": Signature(inputs=(spec("ids", -1, BLOCKS, dtype=DType.INT64),), outputs=(SCORES,)),
+    "mobilenet": Signature(inputs=(spec("image", -1, 3, PIXELS, PIXELS),), outputs=(SCORES,)),
+    "minilm": Signature(
+        inputs=tuple(spec(name, -1, TOKENS, dtype=DType.INT64) for name in ("input_ids", "attention_mask")),
+        outputs=(spec("sentence_embedding", -1, 384),),
+    ),
+}
+KERAS: Final = {
+    "digits": Signature(inputs=(spec("image", -1, 8, 8, 1),), outputs=(SCORES,)),
+    "mlp": TORCH["mlp"],
+    "transformer": Signature(inputs=(spec("ids", -1, BLOCKS, dtype=DType.INT32),), outputs=(SCORES,)),
+    "mobilenet": Signature(inputs=(spec("image", -1, PIXELS, PIXELS, 3),), outputs=(spec("predictions", -1, 10),)),
+}
+VOCABULARY: Final = {"parity.vocabulary": json.dumps({"input_ids": 30522})}
 
 
-def factory(framework: str, code: str, weights: dict[str, Array], given: TensorSpec, *outputs: TensorSpec) -> Source:
+def factory(framework: str, code: str, weights: dict[str, Array], signature: Signature) -> Source:
     """A factory bundle."""
     description = {
         "framework": framework,
-        "inputs": [{"name": given.name, "datatype": given.dtype.oip, "shape": list(given.shape)}],
-        "outputs": [output.name for output in outputs],
+        "inputs": [
+            {"name": each.name, "datatype": each.dtype.oip, "shape": list(each.shape)} for each in signature.inputs
+        ],
+        "outputs": [each.name for each in signature.outputs],
     }
     files = {
         "factory.json": json.dumps(description).encode(),
         "factory.py": textwrap.dedent(code).encode(),
         "weights.safetensors": save({name: np.ascontiguousarray(array) for name, array in weights.items()}),
     }
-    return Source(format="factory", files=files, signature=signature(given, *outputs))
-
-
-def digits() -> tuple[Array, Array]:
-    """Images [1797, 8, 8, 1] from 0 to 1 and classes [1797]."""
-    found = load_digits()
-    return found.images[..., None].astype(np.float32) / 16, found.target.astype(np.int64)
-
-
-TORCH_CNN: Final = """
-    import torch
-
-    class Cnn(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.first = torch.nn.Conv2d(1, 16, 3, padding=1)
-            self.second = torch.nn.Conv2d(16, 32, 3, padding=1)
-            self.head = torch.nn.Linear(32 * 4 * 4, 10)
-
-        def forward(self, image):
-            found = torch.relu(self.first(image))
-            found = torch.max_pool2d(torch.relu(self.second(found)), 2)
-            return self.head(found.flatten(1))
-
-    def build():
-        return Cnn()
-"""
-TORCH_MLP: Final = """
-    import torch
-
-    def build():
-        return torch.nn.Sequential(
-            torch.nn.Linear(64, 128), torch.nn.GELU(), torch.nn.LayerNorm(128), torch.nn.Linear(128, 10)
-        )
-"""
-TORCH_TRANSFORMER: Final = """
-    import torch
-
-    class Encoder(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.embed = torch.nn.Embedding(100, 32)
-            self.norms = torch.nn.ModuleList(torch.nn.LayerNorm(32) for _ in range(4))
-            self.qkv = torch.nn.ModuleList(torch.nn.Linear(32, 96) for _ in range(2))
-            self.out = torch.nn.ModuleList(torch.nn.Linear(32, 32) for _ in range(2))
-            self.up = torch.nn.ModuleList(torch.nn.Linear(32, 64) for _ in range(2))
-            self.down = torch.nn.ModuleList(torch.nn.Linear(64, 32) for _ in range(2))
-
-        def forward(self, ids):
-            found = self.embed(ids)
-            for index in range(2):
-                normed = self.norms[2 * index](found)
-                q, k, v = (part.unflatten(-1, (4, 8)).transpose(1, 2) for part in self.qkv[index](normed).chunk(3, -1))
-                scores = (q @ k.transpose(-1, -2)) / 8**0.5
-                mixed = (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)
-                found = found + self.out[index](mixed)
-                normed = self.norms[2 * index + 1](found)
-                found = found + self.down[index](torch.nn.functional.gelu(self.up[index](normed)))
-            return found.mean(1)
-
-    def build():
-        return Encoder()
-"""
-FLAX_MLP: Final = """
-    import flax.linen as nn
-
-    class Mlp(nn.Module):
-        @nn.compact
-        def __call__(self, x):
-            x = nn.LayerNorm()(nn.gelu(nn.Dense(128)(x), approximate=False))
-            return nn.Dense(10)(x)
-
-    def build():
-        return Mlp()
-"""
-SKLEARN: Final = """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    def build():
-        return make_pipeline(StandardScaler(), LogisticRegression())
-"""
-
-
-def built(code: str) -> Any:
-    """What a factory's code builds, with the weights it starts with."""
-    names: dict[str, Any] = {}
-    exec(textwrap.dedent(code), names)
-    return names["build"]()
-
-
-@cache
-def torch_module(model: str) -> Any:
-    """A torch module; that of digits is trained for a few seconds."""
-    import torch
-
-    torch.manual_seed(7)
-    torch.set_num_threads(2)
-    module = built({"digits": TORCH_CNN, "mlp": TORCH_MLP, "transformer": TORCH_TRANSFORMER}[model])
-    if model == "digits":
-        images, classes = digits()
-        x, y = torch.from_numpy(images.transpose(0, 3, 1, 2)[:1300].copy()), torch.from_numpy(classes[:1300])
-        optimizer = torch.optim.Adam(module.parameters(), lr=3e-3)
-        for _ in range(60):
-            optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(module(x), y).backward()
-            optimizer.step()
-    return module.eval()
-
-
-TORCH_SPECS: Final = {
-    "digits": (spec("image", -1, 1, 8, 8), spec("scores", -1, 10)),
-    "mlp": (spec("x", -1, 64), spec("scores", -1, 10)),
-    "transformer": (spec("ids", -1, 16, dtype=DType.INT64), spec("embedding", -1, 32)),
-}
+    return Source(format="factory", files=files, signature=signature, metadata=_metadata(signature))
 
 
 def torch_factory(model: str) -> Source:
     """A factory of framework torch."""
-    code = {"digits": TORCH_CNN, "mlp": TORCH_MLP, "transformer": TORCH_TRANSFORMER}[model]
     weights = {name: tensor.numpy() for name, tensor in torch_module(model).state_dict().items()}
-    return factory("torch", code, weights, *TORCH_SPECS[model])
+    return factory("torch", torch_networks.CODE[model], weights, TORCH[model])
 
 
-def torch_example(model: str) -> Any:
-    """Two rows of input."""
+def examples(model: str) -> tuple[Any, ...]:
+    """Two rows of each input of a torch module."""
     import torch
 
-    given = TORCH_SPECS[model][0]
-    shape = (2, *given.shape[1:])
-    return torch.ones(shape, dtype=torch.int64) if given.dtype is DType.INT64 else torch.randn(shape)
+    return tuple(
+        torch.ones((2, *each.shape[1:]), dtype=torch.int64)
+        if each.dtype is DType.INT64
+        else torch.randn((2, *each.shape[1:]))
+        for each in TORCH[model].inputs
+    )
 
 
 def torch_export(model: str) -> Source:
     """A ``.pt2`` program."""
+    return _exported(model, TORCH[model], {0: "batch"})
+
+
+def any_length(model: str) -> Source:
+    """A ``.pt2`` program of MiniLM that takes sentences of any length."""
+    free = tuple(spec(each.name, -1, -1, dtype=each.dtype) for each in TORCH[model].inputs)
+    return _exported(model, Signature(inputs=free, outputs=TORCH[model].outputs), {0: "batch", 1: "tokens"})
+
+
+def _exported(model: str, signature: Signature, free: dict[int, str]) -> Source:
     import torch
 
-    module, (given, output) = torch_module(model), TORCH_SPECS[model]
+    sizes = {axis: torch.export.Dim(name, min=1, max=512) for axis, name in free.items()}
     program = torch.export.export(
-        module, (torch_example(model),), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},)
+        torch_module(model), examples(model), dynamic_shapes=tuple(sizes for _ in signature.inputs)
     )
     with TemporaryDirectory() as folder:
         torch.export.save(program, Path(folder) / "model.pt2")
-        return Source(format="torch_export", files=read_folder(Path(folder)), signature=signature(given, output))
+        return _source("torch_export", Path(folder), signature)
 
 
 def torchscript(model: str) -> Source:
     """A TorchScript file."""
     import torch
 
-    with TemporaryDirectory() as folder:
-        torch.jit.trace(torch_module(model), torch_example(model)).save(str(Path(folder) / "model.pt"))
-        return Source(format="torchscript", files=read_folder(Path(folder)), signature=signature(*TORCH_SPECS[model]))
+    with TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.trace(torch_module(model), examples(model)).save(str(Path(folder) / "model.pt"))
+        return _source("torchscript", Path(folder), TORCH[model])
 
 
-@cache
-def keras_of(model: str) -> Any:
-    """A Keras model; that of digits is trained for a few seconds."""
-    import keras
+def onnx_file(model: str) -> Source:
+    """An ONNX file, traced from the torch module."""
+    import torch
 
-    keras.utils.set_random_seed(7)
-    layers = keras.layers
-    if model == "digits":
-        built_model = keras.Sequential(
-            [
-                keras.Input((8, 8, 1), name="image"),
-                layers.Conv2D(16, 3, padding="same", activation="relu", name="first"),
-                layers.Conv2D(32, 3, padding="same", activation="relu", name="second"),
-                layers.MaxPooling2D(name="pool"),
-                layers.Flatten(name="flat"),
-                layers.Dense(10, name="scores"),
-            ]
+    signature = TORCH[model]
+    names = [each.name for each in signature.inputs], [each.name for each in signature.outputs]
+    with TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            torch_module(model),
+            examples(model),
+            str(Path(folder) / "model.onnx"),
+            dynamo=False,
+            opset_version=17,
+            input_names=names[0],
+            output_names=names[1],
+            dynamic_axes={name: {0: "batch"} for name in (*names[0], *names[1])},
         )
-        images, classes = digits()
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        built_model.compile(optimizer=keras.optimizers.Adam(3e-3), loss=loss)
-        built_model.fit(images[:1300], classes[:1300], epochs=6, batch_size=64, verbose=0)
-        return built_model
-    if model == "transformer":
-        ids = keras.Input((16,), dtype="int32", name="ids")
-        found = layers.Embedding(100, 32, name="tokens")(ids)
-        for _ in range(2):
-            normed = layers.LayerNormalization()(found)
-            found = layers.Add()([found, layers.MultiHeadAttention(4, 8)(normed, normed)])
-            normed = layers.LayerNormalization()(found)
-            found = layers.Add()([found, layers.Dense(32)(layers.Dense(64, activation="gelu")(normed))])
-        return keras.Model(ids, layers.GlobalAveragePooling1D(name="embedding")(found))
-    network = keras.applications.MobileNetV2((96, 96, 3), alpha=0.35, weights=None, classes=10, name="mobilenet")
-    image = keras.Input((96, 96, 3), name="image")
-    return keras.Model(image, layers.Activation("linear", name="scores")(network(image)))
-
-
-KERAS_SPECS: Final = {
-    "digits": (spec("image", -1, 8, 8, 1), spec("scores", -1, 10)),
-    "transformer": (spec("ids", -1, 16, dtype=DType.INT32), spec("embedding", -1, 32)),
-    "mobilenet": (spec("image", -1, 96, 96, 3), spec("scores", -1, 10)),
-}
+        return _source("onnx", Path(folder), signature)
 
 
 def keras_archive(model: str) -> Source:
     """A ``.keras`` archive."""
     with TemporaryDirectory() as folder:
         keras_of(model).save(Path(folder) / "model.keras")
-        return Source(format="keras", files=read_folder(Path(folder)), signature=signature(*KERAS_SPECS[model]))
+        return _source("keras", Path(folder), KERAS[model])
 
 
 def saved_model(model: str) -> Source:
@@ -256,89 +173,112 @@ def saved_model(model: str) -> Source:
 
     with TemporaryDirectory() as folder:
         write_keras(keras_of(model), Path(folder))
-        return Source(format="saved_model", files=read_folder(Path(folder)), signature=signature(*KERAS_SPECS[model]))
+        return _source("saved_model", Path(folder), KERAS[model])
 
 
-def keras_factory(_model: str) -> Source:
+def keras_factory(model: str) -> Source:
     """A factory of framework keras."""
-    code = """
-        import keras
-
-        def build():
-            image = keras.Input((64,), name="x")
-            found = keras.layers.Dense(128, activation="gelu", name="first")(image)
-            return keras.Model(image, keras.layers.Dense(10, name="scores")(found))
-    """
-    weights = {each.path: np.asarray(each.value) for each in built(code).weights}
-    return factory("keras", code, weights, spec("x", -1, 64), spec("scores", -1, 10))
+    weights = {each.path: np.asarray(each.value) for each in keras_of(model).weights}
+    return factory("keras", keras_networks.CODE[model], weights, KERAS[model])
 
 
-def flax_factory(_model: str) -> Source:
+def flax_factory(model: str) -> Source:
     """A factory of framework flax."""
+    return factory("flax", flax_networks.CODE[model], flax_networks.flax_weights(model), _flax_signature(model))
+
+
+def jax_export(model: str) -> Source:
+    """A ``jax.export`` file, which does not name its tensors."""
     import jax
-
-    variables = built(FLAX_MLP).init(jax.random.key(7), jax.numpy.zeros((1, 64)))
-    flat = jax.tree_util.tree_flatten_with_path(variables)[0]
-    weights = {".".join(str(key.key) for key in path): np.asarray(value) for path, value in flat}
-    return factory("flax", FLAX_MLP, weights, spec("x", -1, 64), spec("scores", -1, 10))
-
-
-def jax_export(_model: str) -> Source:
-    """A ``jax.export`` file."""
-    import jax
+    from flax.traverse_util import unflatten_dict
     from jax import export
 
-    module = built(FLAX_MLP)
-    variables = module.init(jax.random.key(7), jax.numpy.zeros((1, 64)))
-    batch = export.symbolic_shape("b, 64")
-    made = export.export(jax.jit(lambda x: module.apply(variables, x)))(jax.ShapeDtypeStruct(batch, np.float32))
-    return Source(
-        format="jax_export",
-        files={"model.jax_export": bytes(made.serialize())},
-        signature=signature(spec("input_0", -1, 64), spec("output_0", -1, 10)),
+    from converters.sources.flax import symbolic
+
+    module, flat = built(flax_networks.CODE[model]), flax_networks.flax_weights(model)
+    variables = unflatten_dict(flat, sep=".")
+    (given,) = _flax_signature(model).inputs
+    made = export.export(jax.jit(lambda x: module.apply(variables, x)))(*symbolic((given,)))
+    signature = Signature(
+        inputs=(spec("input_0", *given.shape, dtype=given.dtype),), outputs=(spec("output_0", -1, 10),)
     )
+    return Source(format="jax_export", files={"model.jax_export": bytes(made.serialize())}, signature=signature)
 
 
-def sklearn_factory(_model: str) -> Source:
-    """A factory of framework sklearn: digits, trained."""
-    images, classes = digits()
-    pipeline = built(SKLEARN).fit(images.reshape(len(images), 64)[:1300], classes[:1300])
-    scaler, regression = pipeline.steps[0][1], pipeline.steps[1][1]
-    weights = {f"steps.0.1.{name}": np.asarray(getattr(scaler, name)) for name in ("mean_", "scale_", "var_")}
-    weights |= {
-        f"steps.1.1.{name}": np.asarray(getattr(regression, name)) for name in ("coef_", "intercept_", "classes_")
-    }
+def _flax_signature(model: str) -> Signature:
+    return Signature(inputs=KERAS[model].inputs, outputs=(SCORES,))
+
+
+LOGISTIC: Final = """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    def build():
+        return make_pipeline(StandardScaler(), LogisticRegression())
+"""
+PERCEPTRON: Final = """
+    from sklearn.neural_network import MLPClassifier
+    from sklearn.preprocessing import LabelBinarizer
+
+    def build():
+        network = MLPClassifier((256,), random_state=7)
+        network.n_features_in_, network.n_layers_, network.n_outputs_, network.out_activation_ = 64, 3, 10, "softmax"
+        network._label_binarizer = LabelBinarizer().fit(range(10))
+        return network
+"""
+
+
+def sklearn_factory(model: str) -> Source:
+    """A factory of framework sklearn, trained on digits: "mlp", or "logistic", a logistic regression."""
+    found = built(LOGISTIC if model == "logistic" else PERCEPTRON)
+    found.fit(digits()[0].reshape(-1, 64)[TRAINED], digits()[1][TRAINED])
+    if model == "logistic":
+        (_, scaler), (_, regression) = found.steps
+        weights = {f"steps.0.1.{name}": getattr(scaler, name) for name in ("mean_", "scale_", "var_")}
+        weights |= {f"steps.1.1.{name}": getattr(regression, name) for name in ("coef_", "intercept_", "classes_")}
+    else:
+        weights = {
+            f"{name}.{layer}": array
+            for name in ("coefs_", "intercepts_")
+            for layer, array in enumerate(getattr(found, name))
+        }
+        weights["classes_"] = found.classes_
     outputs = (spec("label", -1, dtype=DType.INT64), spec("probabilities", -1, 10))
-    return factory("sklearn", SKLEARN, weights, spec("x", -1, 64), *outputs)
+    code = LOGISTIC if model == "logistic" else PERCEPTRON
+    return factory("sklearn", code, weights, Signature(inputs=(spec("x", -1, 64),), outputs=outputs))
 
 
-def onnx_file(model: str) -> Source:
-    """An ONNX file, traced from the torch module."""
-    import torch
+def rows(source: Source, model: str) -> dict[str, Array]:
+    """All of digits under the name of the source's input and as it takes them; nothing for MiniLM."""
+    assert source.signature is not None
+    if model == "minilm":
+        return {}
+    (given,) = source.signature.inputs
+    for made in (torch_rows, keras_rows):
+        found = made("mlp" if model == "logistic" else model)
+        if found.shape[1:] == given.shape[1:]:
+            return {given.name: found.astype(given.dtype.numpy)}
+    raise AssertionError(given)
 
-    given, output = TORCH_SPECS[model]
-    with TemporaryDirectory() as folder:
-        torch.onnx.export(
-            torch_module(model),
-            (torch_example(model),),
-            str(Path(folder) / "model.onnx"),
-            dynamo=False,
-            input_names=[given.name],
-            output_names=[output.name],
-            dynamic_axes={given.name: {0: "batch"}, output.name: {0: "batch"}},
-        )
-        return Source(format="onnx", files=read_folder(Path(folder)), signature=signature(given, output))
+
+def _source(form: str, folder: Path, signature: Signature) -> Source:
+    return Source(format=form, files=read_folder(folder), signature=signature, metadata=_metadata(signature))
+
+
+def _metadata(signature: Signature) -> dict[str, str]:
+    return VOCABULARY if signature.inputs[0].name == "input_ids" else {}
 
 
 SOURCES: Final[dict[str, Callable[[str], Source]]] = {
     "torch_export": torch_export,
     "torchscript": torchscript,
     "factory(torch)": torch_factory,
+    "onnx": onnx_file,
     "keras": keras_archive,
     "saved_model": saved_model,
     "factory(keras)": keras_factory,
     "jax_export": jax_export,
     "factory(flax)": flax_factory,
     "factory(sklearn)": sklearn_factory,
-    "onnx": onnx_file,
 }

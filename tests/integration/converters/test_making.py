@@ -123,7 +123,7 @@ def test_calibration_that_is_missing_is_refused(tmp_path: Path, dense: Source) -
 
 def test_inspect_reads_a_factory(tmp_path: Path) -> None:
     """The inputs are the description's, the outputs what the module really gives."""
-    for path, data in sklearn_factory("digits").files.items():
+    for path, data in sklearn_factory("logistic").files.items():
         (tmp_path / path).write_bytes(data)
     ended = subprocess.run(
         [sys.executable, "-P", "-m", "converters", "inspect", str(tmp_path)],

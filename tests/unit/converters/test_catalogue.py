@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from artifacts.formats import FORMATS
-from converters.catalogue import best_route, every, recipe_named, routes
+from converters.catalogue import OURS, best_route, every, recipe_named, routes
 from converters.interface import Recipe
 from converters.lazy import LazyRecipe
 from converters.recipes.catalogue import RECIPES
@@ -111,7 +111,7 @@ def test_every_recipe_keeps_the_port() -> None:
     """Names are unique, work names a module and a function, formats are known, quantizations name a precision."""
     names = [each.name for each in every()]
     assert len(set(names)) == len(names)
-    for each in every():
+    for each in OURS:
         assert isinstance(each, Recipe)
         assert each.work.startswith("converters.")
         assert each.work.count(":") == 1

@@ -12,6 +12,7 @@ from furoshiki.cli.app import FuroGroup
 from furoshiki.cli.approve import approvals, approve
 from furoshiki.cli.audit import audit
 from furoshiki.cli.build import build
+from furoshiki.cli.cancel import cancel
 from furoshiki.cli.card import card, tag
 from furoshiki.cli.convert import convert
 from furoshiki.cli.deletion import model, version
@@ -64,6 +65,7 @@ for _command in (
     approve,
     audit,
     build,
+    cancel,
     card,
     convert,
     deploy,

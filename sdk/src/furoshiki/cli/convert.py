@@ -53,6 +53,17 @@ RECIPES: Final = {
 }
 
 
+def _bounds(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, float | None]:
+    bounds: dict[str, float | None] = {}
+    for value in values:
+        name, _, number = value.partition("=")
+        try:
+            bounds[name] = None if number == "none" else float(number)
+        except ValueError:
+            raise click.BadParameter(f"{value!r} is not NAME=NUMBER, such as cosine=0.999.", ctx, param) from None
+    return bounds
+
+
 @click.command()
 @click.argument("ref", callback=lambda ctx, param, value: value and parse_ref(ctx, param, value), required=False)
 @click.option("--to", help="Such as tflite-int8; the format alone means fp32.")
@@ -60,6 +71,14 @@ RECIPES: Final = {
 @click.option("--calibration", type=click.Path(path_type=Path), help="An .npz or .safetensors FILE of real inputs.")
 @click.option("--auto", is_flag=True, help="Try every sensible precision of the format and keep the best.")
 @click.option("--route", help="Recipes in their order, with commas.")
+@click.option(
+    "--threshold",
+    "thresholds",
+    multiple=True,
+    metavar="NAME=NUMBER",
+    callback=_bounds,
+    help="A bound of the comparison instead of the precision's, such as cosine=0.999; none: not judged. May be repeated.",
+)
 @click.option("--list", "listed", is_flag=True, help="List what can be converted into what.")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait, and show how the results compare.")
 @click.option("--timeout", type=float, help="Seconds to wait at most.")
@@ -73,6 +92,7 @@ def convert(
     calibration: Path | None,
     auto: bool,
     route: str | None,
+    thresholds: dict[str, float | None],
     listed: bool,
     wait: bool,
     timeout: float | None,
@@ -87,7 +107,14 @@ def convert(
     data = None if calibration is None else app.client.calibrations.put(ref.model, calibration).name
     steps = None if route is None else route.split(",")
     made = app.client.conversions.create(
-        ref.model, version, to=to, variant=variant, auto=auto, route=steps, calibration=data
+        ref.model,
+        version,
+        to=to,
+        variant=variant,
+        auto=auto,
+        route=steps,
+        calibration=data,
+        thresholds=thresholds or None,
     )
     if wait:
         with job_bar(app, f"Converting {made.model}@{made.version}") as progress:

@@ -9,6 +9,7 @@ import click
 
 from furoshiki.cli.app import App, with_app
 from furoshiki.cli.bars import transfer_bar
+from furoshiki.cli.declared import FORM, Tensor, declared, parse_tensors
 from furoshiki.cli.refs import Ref, parse_any_ref
 from furoshiki.cli.render import print_json, show_facts
 from furoshiki.cli.versions import show_version
@@ -38,6 +39,15 @@ def _pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
     callback=_pairs,
     help="Recorded in the signed manifest; may be repeated.",
 )
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar=FORM,
+    callback=parse_tensors,
+    help="Of a TorchScript file, which does not know its tensors; one for each, in the order of forward.",
+)
+@click.option("--result", "results", multiple=True, metavar=FORM, callback=parse_tensors, help="Likewise.")
 @with_app
 def push(
     app: App,
@@ -48,14 +58,23 @@ def push(
     description: str | None,
     tags: tuple[str, ...],
     metadata: dict[str, str],
+    inputs: tuple[Tensor, ...],
+    results: tuple[Tensor, ...],
 ) -> None:
     """Register SOURCE, a file or a directory, as the next version of a model.
 
     Large files go in parts over several connections. After a cut, push again: what arrived is not sent twice.
     """
-    with transfer_bar(app) as progress:
+    with declared(source, inputs, results) as beside, transfer_bar(app) as progress:
         version = app.client.models.push(
-            name, source, format=form, description=description, tags=tags, metadata=metadata, progress=progress
+            name,
+            source,
+            format=form,
+            description=description,
+            tags=tags,
+            metadata=metadata,
+            beside=beside,
+            progress=progress,
         )
     app.say(f"Registered and signed {version.ref}.")
     show_version(app, version)

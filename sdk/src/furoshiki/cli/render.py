@@ -81,6 +81,8 @@ def _cell(value: object) -> str:
             return "-"
         case datetime():
             return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        case float():
+            return f"{value:.6g}"
         case tuple() | list():
             return ", ".join(_cell(item) for item in value)
         case _:
