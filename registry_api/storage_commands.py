@@ -11,10 +11,9 @@ from collections.abc import Sequence
 
 import click
 
-from registry_api.bootstrap.platform import Platform, open_platform
+from registry_api.bootstrap.platform import Platform, open_platform, tenant_blobs
 from registry_api.housekeeping import collect
 from registry_api.settings.registry import Settings
-from registry_api.storage.blobs import StoredBlobs
 from registry_api.storage.checking import StoreCheck, TenantReport
 from registry_api.storage.rewrapping import Done, convert, rewrap
 
@@ -22,10 +21,7 @@ from registry_api.storage.rewrapping import Done, convert, rewrap
 async def run_gc(settings: Settings) -> bool:
     """Collects garbage once."""
     async with open_platform(settings) as platform:
-        blobs = StoredBlobs(
-            platform.db, platform.store, platform.blobs.parts, tenant_bytes=settings.limits.tenant_bytes
-        )
-        done = await collect(platform, blobs)
+        done = await collect(platform, tenant_blobs(platform))
     click.echo(f"{done.looked_at} blobs looked at, {done.removed} removed, {done.remains} remains of writes removed")
     return True
 

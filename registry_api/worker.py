@@ -17,9 +17,10 @@ from uuid import uuid4
 
 from prometheus_client import start_http_server
 
+from converters.environments import onnx2tf
 from converters.parity.report import Report
 from registry_api.bootstrap.coordination import coordinated
-from registry_api.bootstrap.platform import Platform, address_policy, open_platform, secret_keeper
+from registry_api.bootstrap.platform import Platform, address_policy, open_platform, secret_keeper, tenant_blobs
 from registry_api.builds.builder import BentoBuilder, BuildOptions
 from registry_api.builds.handler import BuildHandler
 from registry_api.builds.wheel import WheelCache
@@ -173,7 +174,7 @@ def _convert_handler(platform: Platform, own: WorkerSettings) -> ConvertHandler:
     limits = ConvertLimits(
         budget_seconds=own.conversions.budget_seconds,
         memory_bytes=own.conversions.memory_bytes,
-        state=settings.home.resolve() / "converters",
+        state=onnx2tf.state_folder() if onnx2tf.python() else settings.home.resolve() / "converters",
     )
     options = ConvertOptions(
         scratch=settings.scratch_dir / "conversions",
@@ -181,7 +182,8 @@ def _convert_handler(platform: Platform, own: WorkerSettings) -> ConvertHandler:
         picture=_picture,
         timeout_seconds=own.conversions.timeout_seconds,
     )
-    return ConvertHandler(platform.db, platform.store, platform.keys, platform.clock, options=options)
+    blobs = tenant_blobs(platform)
+    return ConvertHandler(platform.db, platform.store, platform.keys, platform.clock, blobs=blobs, options=options)
 
 
 def _picture(report: Report) -> bytes:

@@ -127,7 +127,7 @@ def _add_models(services: Services, platform: Platform) -> ModelInspector:
     db, store, clock = platform.db, platform.store, platform.clock
     inspector = ModelInspector(store, platform.settings.copies_dir, inspection_limits(platform.settings))
     parts, settings = platform.blobs.parts, platform.settings
-    blobs = StoredBlobs(db, store, parts, tenant_bytes=settings.limits.tenant_bytes)
+    blobs = tenant_blobs(platform)
     joiner = PartJoiner(parts, store, part_bytes=settings.uploads.part_bytes)
     uploads = UploadService(db=db, store=store, clock=clock, blobs=blobs, joiner=joiner, limits=upload_limits(settings))
     services.add(TenantBlobs, blobs)  # type: ignore[type-abstract]
@@ -139,6 +139,12 @@ def _add_models(services: Services, platform: Platform) -> ModelInspector:
         Registrar(db=db, store=store, clock=clock, keys=platform.keys, uploads=uploads, inspector=inspector),
     )
     return inspector
+
+
+def tenant_blobs(platform: Platform) -> StoredBlobs:
+    """What each tenant keeps, and may."""
+    limit = platform.settings.limits.tenant_bytes
+    return StoredBlobs(platform.db, platform.store, platform.blobs.parts, tenant_bytes=limit)
 
 
 def _add_signing(services: Services, platform: Platform) -> None:
@@ -172,7 +178,9 @@ def _add_work(services: Services, platform: Platform) -> None:
     services.add(VariantService, variants)
     services.add(ConverterRoutes, ConverterRoutes())
     services.add(ConversionService, ConversionService(db, platform.store, models, jobs))
-    services.add(CalibrationService, CalibrationService(db, platform.store, platform.keys, clock, models))
+    blobs = services.get(TenantBlobs)  # type: ignore[type-abstract]
+    calibrations = CalibrationService(db, platform.store, platform.keys, clock, models=models, blobs=blobs)
+    services.add(CalibrationService, calibrations)
     services.add(BuildService, builds)
     services.add(DeploymentService, DeploymentService(db, clock, builds=builds, jobs=jobs, folder=folder))
 

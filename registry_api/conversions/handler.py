@@ -39,6 +39,7 @@ from registry_api.models.bundle import stage_bundle
 from registry_api.models.repository import VersionRepository
 from registry_api.models.service import raise_no_model
 from registry_api.models.transfer import check_stored
+from registry_api.models.uploads.interface import TenantBlobs
 from registry_api.promotion.values import Evidence
 from registry_api.tenancy.repository import lock_tenant
 
@@ -61,18 +62,27 @@ class ConvertHandler:
         store: Where variants are read and written.
         keys: Signs variants and reports, and tells whom a tenant trusts.
         clock: For times of manifests and of validity.
+        blobs: Knows what a tenant may keep.
         options: Folders and limits.
     """
 
     kind = JobKind.CONVERT
 
     def __init__(
-        self, db: Database, store: BlobStore, keys: KeyProvider, clock: Clock, *, options: ConvertOptions
+        self,
+        db: Database,
+        store: BlobStore,
+        keys: KeyProvider,
+        clock: Clock,
+        *,
+        blobs: TenantBlobs,
+        options: ConvertOptions,
     ) -> None:
         self._db = db
         self._store = store
         self._keys = keys
         self._clock = clock
+        self._blobs = blobs
         self._options = options
         self.timeout = options.timeout_seconds
 
@@ -182,6 +192,7 @@ class ConvertHandler:
                 )
             conversions = ConversionRepository(session, source.tenant)
             await conversions.finish(conversion, made, environment=environment, now=self._clock.now())
+            await self._blobs.admit(session, source.tenant)
             if evidence is not None:
                 await add_evidence(session, source.tenant, evidence)
             accepted = [each.result.variant for each in made if _kept(each)]

@@ -63,7 +63,7 @@ class StoredBlobs:
         if kept > self._tenant_bytes:
             raise Overloaded(
                 ErrorCode.QUOTA_EXCEEDED,
-                f"With this upload the tenant would keep {kept} bytes in versions, builds and uploads; the limit is "
+                f"With this the tenant would keep {kept} bytes in versions, variants, builds and uploads; the limit is "
                 f"{self._tenant_bytes}. Give up uploads that are not needed (their room is free some minutes later), "
                 "or ask the operator for more.",
                 details={"bytes": kept, "limit": self._tenant_bytes},

@@ -25,6 +25,7 @@ from registry_api.http.auth import Principal
 from registry_api.http.pagination import Listing, PageRequest
 from registry_api.models.service import ModelService
 from registry_api.models.transfer import upload_bytes
+from registry_api.models.uploads.interface import TenantBlobs
 from registry_api.tenancy.repository import lock_tenant
 
 MAX_BYTES: Final = 64 << 20  # of one
@@ -33,14 +34,33 @@ _MAGIC: Final = {".npz": b"PK\x03\x04", ".safetensors": b""}  # how the file beg
 
 
 class CalibrationService:
-    """The calibration data of the caller's tenant."""
+    """The calibration data of the caller's tenant.
 
-    def __init__(self, db: Database, store: BlobStore, keys: KeyProvider, clock: Clock, models: ModelService) -> None:
+    Args:
+        db: Where calibration data is listed.
+        store: Where its bytes are.
+        keys: Signs it.
+        clock: For times.
+        models: Knows the tenant's models.
+        blobs: Knows what a tenant may keep.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        store: BlobStore,
+        keys: KeyProvider,
+        clock: Clock,
+        *,
+        models: ModelService,
+        blobs: TenantBlobs,
+    ) -> None:
         self._db = db
         self._store = store
         self._keys = keys
         self._clock = clock
         self._models = models
+        self._blobs = blobs
 
     async def put(self, principal: Principal, model: str, name: str, chunks: AsyncIterator[bytes]) -> Calibration:
         """Keeps calibration data.
@@ -55,6 +75,7 @@ class CalibrationService:
             ModelError: ``MODEL_001`` if the tenant has no such model, ``MODEL_003`` if the bytes are not what the name says.
             Conflict: ``STATE_002`` if the model has other data of that name, ``STATE_001`` if it has too many.
             InvalidRequest: ``VALID_003`` if there are too many bytes.
+            Overloaded: ``QUOTA_001`` if it is more than the tenant may keep.
         """
         await self._models.get(principal.tenant, model)
         data, digest = await _read(chunks)
@@ -86,6 +107,7 @@ class CalibrationService:
                     ErrorCode.STATE_CONFLICT, f"Model {model!r} has {MAX_SETS} calibration sets, the most there may be."
                 )
             if await repository.add(new):
+                await self._blobs.admit(session, principal.tenant)
                 return new
         return await self._known(principal.tenant, model, name, digest) or _raise_other(model, name)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What uploads need to know about all that a tenant keeps, of which they are only a part."""
+"""What uploads and conversions need to know about all that a tenant keeps, of which they are only a part."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class TenantBlobs(Protocol):
     """The blobs of tenants and who refers to them."""
 
     async def admit(self, session: Session, tenant: str) -> None:
-        """Checks what the tenant keeps, after a declaration was written in the same transaction.
+        """Checks what the tenant keeps, after what is to be kept was written in the same transaction.
 
         Raises:
             Overloaded: ``QUOTA_001`` if it is more than a tenant may keep.

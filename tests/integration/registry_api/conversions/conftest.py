@@ -19,6 +19,7 @@ from registry_api.jobs.lease import LeasePolicy
 from registry_api.jobs.queue import JobQueue
 from registry_api.jobs.worker import Worker
 from registry_api.settings.worker import WorkerSettings
+from registry_api.storage.blobs import StoredBlobs
 from tests.integration.registry_api.bench import Bench
 from tests.integration.registry_api.rest import open_api
 
@@ -29,16 +30,19 @@ class ConvertBench(Bench):
     """A bench whose worker converts with the program made for tests, and does nothing else."""
 
     @asynccontextmanager
-    async def converting(self) -> AsyncIterator[None]:
-        """A worker runs inside the block."""
+    async def converting(self, *, tenant_bytes: int = 0) -> AsyncIterator[None]:
+        """A worker runs inside the block; its tenants may keep so many bytes, if not 0."""
         platform = self.api.platform
+        blobs = StoredBlobs(platform.db, platform.store, platform.blobs.parts, tenant_bytes=tenant_bytes)
         options = ConvertOptions(
             scratch=self.home / "scratch" / "conversions",
             limits=ConvertLimits(program=PROGRAM),
             picture=lambda report: f"<svg><!-- {report.variant} --></svg>".encode(),
             timeout_seconds=60,
         )
-        handler = ConvertHandler(platform.db, platform.store, platform.keys, platform.clock, options=options)
+        handler = ConvertHandler(
+            platform.db, platform.store, platform.keys, platform.clock, blobs=blobs, options=options
+        )
         worker = Worker(
             JobQueue(platform.db, platform.clock, POLICY, owner="convert-bench"),
             {JobKind.CONVERT: handler},

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,9 @@ from artifacts.signing.verifier import BundleVerifier
 from registry_api.conversions.calibrations.service import MAX_BYTES, CalibrationService
 from registry_api.conversions.tables import CalibrationRow
 from registry_api.db.session import EVERY_TENANT
+from registry_api.settings.worker import WorkerSettings
 from tests.integration.registry_api.conversions.conftest import ConvertBench
+from tests.integration.registry_api.rest import open_api, tiny_onnx
 
 WHERE = "/models/digits/calibrations"
 
@@ -67,3 +70,19 @@ async def test_a_set_that_was_exchanged_is_not_used(bench: ConvertBench) -> None
     async with bench.converting():
         shown = await bench.convert(calibration="mine.npz")
     assert (shown["state"], shown["error"]["code"]) == ("failed", "SIGN_011")
+
+
+async def test_more_than_the_tenant_may_keep_is_refused(tmp_path: Path) -> None:
+    """Calibration data and variants count as all that a tenant keeps does: QUOTA_001, and nothing is added."""
+    room = len(tiny_onnx()) + len(npz())
+    async with open_api(tmp_path / "home", limits={"tenant_bytes": room}) as api:
+        bench = ConvertBench(api=api, home=tmp_path / "home", own=WorkerSettings())
+        await bench.push()
+        kept = await api.ok("PUT", f"{WHERE}/mine.npz", content=npz())
+        assert await api.refused("PUT", f"{WHERE}/other.npz", content=npz(5)) == (429, "QUOTA_001")
+        assert (await api.ok("GET", WHERE))["items"] == [kept]
+        async with bench.converting(tenant_bytes=room - 1):
+            shown = await bench.convert()
+        assert (shown["state"], shown["error"]["code"]) == ("failed", "QUOTA_001")
+        version = await api.ok("GET", "/models/digits/versions/1")
+        assert [variant["source"] for variant in version["variants"]] == [True]

@@ -52,7 +52,9 @@ def _image(layout: Layout, layer: bytes, *, diff_id: str, media: str = LAYER_TAR
     )
 
 
-@pytest.mark.parametrize("layer", [b"no gzip", gzip.compress(b"no tar" * 200, mtime=0), gzip.compress(layer_of(SYSTEM))[:-200]])
+@pytest.mark.parametrize(
+    "layer", [b"no gzip", gzip.compress(b"no tar" * 200, mtime=0), gzip.compress(layer_of(SYSTEM))[:-200]]
+)
 def test_what_is_no_layer_is_refused(tmp_path: Path, layer: bytes) -> None:
     """Neither gzip, nor a tar, nor whole: SIGN_010."""
     layout = Layout.create(tmp_path / "layout")
