@@ -21,7 +21,7 @@ from artifacts.signing.verifier import BundleVerifier, revoked_error
 from artifacts.stores.interface import BlobStore
 from converters.spec import ConvertAnswer
 from core.clock import Clock
-from core.errors import Conflict, ErrorCode
+from core.errors import Conflict, ErrorCode, JobError, Overloaded
 from registry_api.conversions.calibrations.fetching import fetch_calibration
 from registry_api.conversions.calibrations.repository import CalibrationRepository
 from registry_api.conversions.calibrations.values import Calibration
@@ -192,7 +192,7 @@ class ConvertHandler:
                 )
             conversions = ConversionRepository(session, source.tenant)
             await conversions.finish(conversion, made, environment=environment, now=self._clock.now())
-            await self._blobs.admit(session, source.tenant)
+            await self._admit(session, source.tenant)
             if evidence is not None:
                 await add_evidence(session, source.tenant, evidence)
             accepted = [each.result.variant for each in made if _kept(each)]
@@ -200,6 +200,13 @@ class ConvertHandler:
             await tell_success(session, CONVERSION, conversion.job, facts)
 
         return apply
+
+    async def _admit(self, session: Session, tenant: str) -> None:
+        """Waiting makes no room, so the job is not tried again."""
+        try:
+            await self._blobs.admit(session, tenant)
+        except Overloaded as error:
+            raise JobError(error.code, error.message, details=error.details) from None
 
 
 def _kept(made: Made) -> bool:
