@@ -22,6 +22,7 @@ from converters.parity.report import Report
 from registry_api.bootstrap.coordination import coordinated
 from registry_api.bootstrap.platform import Platform, address_policy, open_platform, secret_keeper, tenant_blobs
 from registry_api.builds.builder import BentoBuilder, BuildOptions
+from registry_api.builds.context import LOCKS, TFLITE, Blueprint
 from registry_api.builds.handler import BuildHandler
 from registry_api.builds.wheel import WheelCache
 from registry_api.conversions.child import ConvertLimits
@@ -200,6 +201,7 @@ def _build_handler(platform: Platform, own: WorkerSettings) -> BuildHandler:
         scratch=settings.scratch_dir / "builds",
         timeout_seconds=own.builds.timeout_seconds,
         memory_bytes=own.builds.memory_bytes,
+        blueprint=Blueprint(runtimes={**LOCKS, "tflite": TFLITE[own.builds.tflite]}),
     )
     wheels = WheelCache(INSTALLATION / "sdk", settings.home.resolve() / "wheels")
     builder = BentoBuilder(platform.store, platform.keys, platform.clock, wheels=wheels, options=options)

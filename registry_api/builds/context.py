@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +29,11 @@ LOCKS: Final[Mapping[str, str]] = {
     "torch_export": "serving-torch.txt",
 }
 """What serves a model of each format, below ``Blueprint.locks``."""
+TFLITE: Final[Mapping[str, str]] = {
+    "ai-edge-litert": LOCKS["tflite"],
+    "tflite-runtime": "serving-tflite-runtime.txt",  # with numpy 1.26: for devices that have wheels of no other
+}
+"""What may serve TFLite models, by distribution."""
 CODE: Final = ("core", "artifacts", "runners", "services")
 SERVICE: Final = "services.inference.service:Inference"
 _FOLDERS: Final = ("model", "trust", "wheels")
@@ -42,6 +47,7 @@ class Blueprint:
     root: Path = INSTALLATION
     code: Sequence[str] = CODE  # packages below ``root``
     locks: Path = INSTALLATION / "deploy" / "locks"
+    runtimes: Mapping[str, str] = field(default_factory=lambda: LOCKS)  # file in ``locks`` by format
     service: str = SERVICE
 
     @property
@@ -56,7 +62,7 @@ class Blueprint:
             Unavailable: ``DEVICE_001`` if no runner loads the format.
             OSError: A file is missing or cannot be written.
         """
-        lock = LOCKS.get(model_format)
+        lock = self.runtimes.get(model_format)
         if lock is None:
             raise Unavailable(
                 ErrorCode.DEVICE_UNAVAILABLE, f"No runner loads format {model_format!r}; convert it first."

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -26,6 +26,7 @@ class BuildSettings(Section):
 
     timeout_seconds: PositiveFloat = 1800.0  # of a whole job
     memory_bytes: PositiveInt = 8 * GIB  # address space of the child process
+    tflite: Literal["ai-edge-litert", "tflite-runtime"] = "ai-edge-litert"  # what TFLite Bentos are pinned to
 
 
 class TuningSettings(Section):

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from artifacts.formats import FORMATS
 from artifacts.testing import refused
 from core.errors import ErrorCode
-from registry_api.builds.context import LOCKS, Blueprint
+from registry_api.builds.context import LOCKS, TFLITE, Blueprint
 
 
 def _blueprint(root: Path) -> Blueprint:
@@ -56,11 +58,21 @@ def test_the_requirements_are_those_of_the_runtime(tmp_path: Path) -> None:
         blueprint.stage(tmp_path / "other", model_format="keras", tenant="acme", trust=b"{}", wheel=None)
 
 
+@pytest.mark.parametrize("distribution", TFLITE)
+def test_tflite_is_served_by_what_the_operator_chose(tmp_path: Path, distribution: str) -> None:
+    """The requirements pin that runtime."""
+    (tmp_path / "context").mkdir()
+    blueprint = Blueprint(code=(), runtimes={"tflite": TFLITE[distribution]})
+    blueprint.stage(tmp_path / "context", model_format="tflite", tenant="acme", trust=b"{}", wheel=None)
+    lines = (tmp_path / "context" / "requirements.txt").read_text().splitlines()
+    assert distribution in {line.partition("==")[0] for line in lines}
+
+
 def test_every_format_that_runs_has_a_lock_with_its_runtime_only() -> None:
-    """The locks of the installation exist; each has one of the four runtimes."""
+    """The locks of the installation exist; each has one of the five runtimes."""
     assert set(LOCKS) == {name for name, form in FORMATS.items() if form.executable}
-    runtimes = ("onnxruntime", "ai-edge-litert", "tensorflow-cpu", "torch")
-    for lock in set(LOCKS.values()):
+    runtimes = ("onnxruntime", "ai-edge-litert", "tflite-runtime", "tensorflow-cpu", "torch")
+    for lock in {*LOCKS.values(), *TFLITE.values()}:
         lines = (Blueprint().locks / lock).read_text().splitlines()
         assert len({line.partition("==")[0] for line in lines} & set(runtimes)) == 1, lock
 
