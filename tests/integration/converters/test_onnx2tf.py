@@ -3,10 +3,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-pytest.importorskip("ai_edge_litert")
-
 from converters.recipes.onnx_tflite import reason_in
 
 LOG = """Model optimizing started ====
