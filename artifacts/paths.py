@@ -26,7 +26,9 @@ MAX_DEPTH: Final = 32  # segments of one path
 
 _FORBIDDEN_CHARACTERS: Final = frozenset('\\:*?"<>|')
 _FORBIDDEN_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
-_DEVICE_NAME: Final = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
+_DEVICE_NAME: Final = re.compile(
+    r"(con|conin\$|conout\$|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?", re.IGNORECASE
+)  # also with spaces before the first dot
 
 
 def path_parts(path: str) -> tuple[str, ...]:

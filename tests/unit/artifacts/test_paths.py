@@ -29,6 +29,8 @@ UNSAFE = {
     "a /b": "dot or space",
     " a": "dot or space",
     "NUL": "device name",
+    "a/nul .0": "device name",
+    "CONIN$": "device name",
     "a/com1.txt": "device name",
     "manifest.json": "the bundle itself",
     "Model.SIG": "the bundle itself",
