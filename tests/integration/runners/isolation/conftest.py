@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -49,6 +50,16 @@ async def load_crashing(
         isolation=isolation,
     )
     return await loader.load(MemorySource(made.files), subject=made.subject, policy=made.policy)
+
+
+def model_processes() -> list[int]:
+    """Pids of the processes of models that this process started."""
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):
+            if "runners.isolation" in child.cmdline():
+                found.append(child.pid)
+    return found
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import signal
 import time
 
 import numpy as np
-import psutil
 import pytest
 from structlog.testing import capture_logs
 
@@ -19,7 +18,7 @@ from core.inference import InferenceRequest
 from core.telemetry import metrics
 from runners.isolation.handle import IsolatedHandle
 from runners.testing import request_of
-from tests.integration.runners.isolation.conftest import Load
+from tests.integration.runners.isolation.conftest import Load, model_processes
 from tests.integration.runners.isolation.crashing import ABORT, GROW, HOLD, LEAVE
 
 
@@ -133,12 +132,12 @@ async def test_a_load_that_takes_too_long_is_ended(load: Load) -> None:
 async def test_a_load_that_is_given_up_is_ended(load: Load) -> None:
     """Cancelled, as at the end of the service: its process goes at once."""
     loading = asyncio.ensure_future(load(b"sleep"))
-    while not psutil.Process().children():
+    while not model_processes():
         await asyncio.sleep(0.01)
     loading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await loading
-    assert not psutil.Process().children()
+    assert not model_processes()
 
 
 @pytest.mark.fault("a model takes more memory than its process may have")
