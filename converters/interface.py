@@ -10,6 +10,7 @@ the log.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,6 +115,24 @@ class Recipe(Protocol):
 def refused(why: str, *, step: str) -> ModelError:
     """The error for a model that a step cannot convert: ``MODEL_003``."""
     return ModelError(ErrorCode.MODEL_INVALID, f"{step} cannot convert this model: {why}", details={"step": step})
+
+
+def reason_of(error: Exception, *, silent: str | None = None) -> str:
+    """The first line of what a converter library says, at most 400 characters, without the folders of this installation.
+
+    Args:
+        error: What it raised.
+        silent: What to say if it says nothing; None: the type of the error.
+    """
+    said = next((line.strip() for line in str(error).splitlines() if line.strip()), silent or type(error).__name__)
+    for folder in (sys.prefix, sys.base_prefix, str(Path(__file__).resolve().parents[1])):
+        said = said.replace(f"{folder}/", "")
+    return said[:400]
+
+
+def kind_and_reason(error: Exception) -> str:
+    """The type of an exception and what it says."""
+    return f"{type(error).__name__}: {reason_of(error, silent='no reason given')}"
 
 
 def main_file(folder: Path, suffixes: tuple[str, ...], *, step: str) -> Path:

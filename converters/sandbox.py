@@ -55,8 +55,8 @@ class Arguments(msgspec.Struct, frozen=True, kw_only=True):
     """What a step is given; absolute paths."""
 
     def reads(self) -> tuple[str, ...]:
-        """Files and folders that the step reads."""
-        raise NotImplementedError
+        """Files and folders that the step reads; unless it names some, none."""
+        return ()
 
     def writes(self) -> tuple[str, ...]:
         """Files and folders that it changes, beside its own folder."""

@@ -21,6 +21,7 @@ import msgspec
 
 from converters import isolation
 from converters.environments import onnx2tf
+from converters.interface import kind_and_reason
 from converters.sandbox import Answer, Arguments, Order
 from converters.spec import SignatureJson
 from core.confinement import confine
@@ -77,9 +78,7 @@ def _coded(error: Exception, order: Order) -> FuroshikiError:
         )
     if isinstance(error, OSError) and error.errno in FULL:
         return Unavailable(ErrorCode.STORE_FULL, f"The disk has no room for the conversion ({error.strerror}).")
-    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "no reason given")
-    text = f"The step {order.work!r} failed: {type(error).__name__}: {reason[:400]}"
-    return ModelError(ErrorCode.MODEL_INVALID, text)
+    return ModelError(ErrorCode.MODEL_INVALID, f"The step {order.work!r} failed: {kind_and_reason(error)}")
 
 
 def _inspect(arguments: msgspec.Raw) -> dict[str, Any]:

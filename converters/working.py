@@ -20,7 +20,7 @@ import msgspec
 
 from converters.calibration import open_calibration
 from converters.catalogue import recipe_named
-from converters.interface import ConvertOptions
+from converters.interface import ConvertOptions, kind_and_reason
 from converters.parity.compare import Side, precision_of
 from converters.parity.data import vocabulary
 from converters.parity.execution import size_of
@@ -158,7 +158,7 @@ class Worker:
         except Exception as error:
             traceback.print_exc()
             raise ModelError(
-                ErrorCode.MODEL_INVALID, f"{name} cannot convert this model: {reason_of(error)}"
+                ErrorCode.MODEL_INVALID, f"{name} cannot convert this model: {kind_and_reason(error)}"
             ) from error
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -200,9 +200,3 @@ def _peak_bytes() -> int:
     """Of this process or of the largest one that it started."""
     whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     return max(resource.getrusage(each).ru_maxrss for each in whose) * 1024
-
-
-def reason_of(error: Exception) -> str:
-    """The kind of an exception and its first line that says something."""
-    line = next((line.strip() for line in str(error).splitlines() if line.strip()), "no reason given")
-    return f"{type(error).__name__}: {line[:400]}"

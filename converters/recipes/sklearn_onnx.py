@@ -10,7 +10,7 @@ from skl2onnx import to_onnx
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType
 from sklearn.base import is_classifier
 
-from converters.interface import MAIN_FILE, ConvertOptions, refused
+from converters.interface import MAIN_FILE, ConvertOptions, reason_of, refused
 from converters.recipes.onnx_files import rename
 from converters.sources.sklearn import factory_estimator
 from core.tensors import DType
@@ -34,8 +34,7 @@ def from_factory(source: Path, target: Path, options: ConvertOptions) -> None:
             target_opset={"": options.opset, "ai.onnx.ml": 3},
         )
     except Exception as error:
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise refused(reason[:400], step=STEP) from error
+        raise refused(reason_of(error), step=STEP) from error
     names = described.output_names(len(model.graph.output)) if described.outputs else ()
     rename(model, {value.name: name for value, name in zip(model.graph.output, names, strict=False)})
     onnx.save(model, target / MAIN_FILE["onnx"])

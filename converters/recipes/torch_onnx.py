@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from converters.interface import MAIN_FILE, ConvertOptions, refused
+from converters.interface import MAIN_FILE, ConvertOptions, reason_of, refused
 from converters.sources.torch_files import examples, names_of, program, program_signature, script
 from core.tensors import ANY, Signature
 
@@ -77,8 +77,7 @@ def _traced(module: Any, signature: Signature, path: Path, names: tuple[list[str
             )
     except Exception as error:
         path.unlink(missing_ok=True)
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise refused(reason[:400], step=step) from error
+        raise refused(reason_of(error), step=step) from error
 
 
 class _Plain(torch.nn.Module):  # type: ignore[misc]  # torch is not followed

@@ -14,7 +14,7 @@ from typing import Any
 import litert_torch
 import torch
 
-from converters.interface import MAIN_FILE, ConvertOptions, refused
+from converters.interface import MAIN_FILE, ConvertOptions, reason_of, refused
 from converters.sources.torch_files import examples, names_of, program, program_signature
 from core.tensors import ANY, Signature
 
@@ -46,8 +46,7 @@ def from_program(source: Path, target: Path, options: ConvertOptions) -> None:
     try:
         converter.convert().export(str(target / MAIN_FILE["tflite"]))
     except Exception as error:
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise refused(reason[:400], step=STEP) from error
+        raise refused(reason_of(error), step=STEP) from error
 
 
 def _batches(signature: Signature, wanted: tuple[int, ...]) -> tuple[int, ...]:
