@@ -316,7 +316,7 @@ def test_a_killed_runner(server: Server) -> None:
 
     answers = asyncio.run(kill())
     assert {status for status, _ in answers} == {200, 503}
-    assert max(seconds for status, seconds in answers if status == 503) < 1
+    assert max(seconds for status, seconds in answers if status == 503) < 3
     until(server.ready, server)
     assert server.runner().pid != victim.pid
     answer = httpx.post(server.url + "/v2/models/digits/infer", content=body(), headers=HEADERS)
@@ -333,7 +333,7 @@ def test_a_stopped_runner(server: Server) -> None:
         started = time.monotonic()
         answer = httpx.post(server.url + "/v2/models/digits/infer", content=body(), headers=HEADERS)
         assert answer.status_code == 503
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 4
     finally:
         runner.send_signal(signal.SIGCONT)
     until(server.ready, server, within=10)

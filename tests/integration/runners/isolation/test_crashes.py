@@ -92,7 +92,7 @@ async def test_a_process_that_hangs_is_replaced(load: Load) -> None:
     first = handle._process.pid
     assert first is not None
     os.kill(first, signal.SIGSTOP)
-    assert await until(handle, ready=False) < 2
+    assert await until(handle, ready=False) < 10
     await until(handle, ready=True)
     assert handle._process.pid != first
     assert await answers(handle)
@@ -107,7 +107,7 @@ async def test_who_goes_away_frees_the_model(load: Load) -> None:
     task.cancel()
     started = time.monotonic()
     assert await answers(handle)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 10
 
 
 @pytest.mark.fault("a model is loaded that kills its process")

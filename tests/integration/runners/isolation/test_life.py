@@ -129,7 +129,7 @@ async def test_unloading_ends_it_and_frees_all_it_had(load: Load) -> None:
     assert gauge._value.get() == pytest.approx(handle.memory, rel=0.5)
     started = time.monotonic()
     await handle.close()
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5
     assert not psutil.pid_exists(pid)
     assert (gauge._value.get(), handle.memory, handle.ready) == (0, 0, False)
     with refused(ErrorCode.MODEL_NOT_READY):

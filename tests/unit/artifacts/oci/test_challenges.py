@@ -38,4 +38,4 @@ def test_long_headers_take_linear_time() -> None:
     start = time.perf_counter()
     for header in slow:
         parse_challenges([header])
-    assert time.perf_counter() - start < 1.0
+    assert time.perf_counter() - start < 20  # quadratic: hours
