@@ -22,9 +22,10 @@ COMPONENTS := postgresql ceph-mon ceph-osd ceph-common radosgw redis-server dock
 IMAGES := mmdebstrap buildah podman runc
 # Tests that measure time or start a service with many processes: they have the machine to themselves, the others share it.
 ALONE := tests/e2e tests/integration/loadtests tests/integration/runners
-# Tests that build images: `make test-oci`, not yet a part of `make test`.
-OCI := tests/integration/registry_api/images
+# Tests that build and run whole images: `make test-oci`, after the others in `make test`. Each builder's stay in one process.
+OCI := $(wildcard tests/integration/registry_api/images/test_*.py)
 SPREAD := --numprocesses 2 --dist worksteal
+TEST_OCI = $(BIN)/python -m pytest $(OCI) --numprocesses 2 --dist loadgroup
 # Of `make bench`: works to run (patterns; empty: all), peers to leave out, further arguments (`--quick`, `--rounds 5`).
 WORK ?=
 WITHOUT ?=
@@ -84,14 +85,15 @@ converters: $(VENV)/converters ## Install every converter, and make the environm
 	@$(BIN)/python -m converters prepare
 
 test: $(VENV)/dev $(VENV)/full $(VENV)/converters .venv-clients/ready ## Run the whole suite (installs Debian packages it needs when root or through sudo)
-	@deploy/local/apt.sh wrk nghttp2-client $(if $(shell command -v systemd-analyze),,systemd) $(COMPONENTS)
+	@deploy/local/apt.sh wrk nghttp2-client $(if $(shell command -v systemd-analyze),,systemd) $(COMPONENTS) $(IMAGES)
 	@$(BIN)/python -m converters prepare
 	@$(BIN)/python -m pytest tests $(SPREAD) $(addprefix --ignore=,$(ALONE) $(OCI))
+	@$(TEST_OCI)
 	@$(BIN)/python -m pytest $(ALONE)
 
 test-oci: $(VENV)/dev ## Base, Bento, image by each builder, verified, run by podman (as root; installs Debian packages it needs)
-	@deploy/local/apt.sh $(IMAGES)
-	@$(BIN)/python -m pytest $(OCI)
+	@deploy/local/apt.sh docker-registry $(IMAGES)
+	@$(TEST_OCI)
 
 matrix: $(VENV)/dev $(VENV)/full $(VENV)/converters ## Every conversion of every model, measured anew: docs/conversion-matrix.md (an hour)
 	@$(BIN)/python -m converters prepare

@@ -7,18 +7,19 @@
     │   ├── TensorError         TENSOR_*
     │   ├── ModelError          MODEL_*
     │   ├── NotFound            TENANT_001, KEY_001, UPLOAD_001, BUILD_001, DEPLOY_001, TUNING_001, CONVERT_001,
-    │   │                       JOB_001, STORE_002, GATE_002, WEBHOOK_001, OCI_003
+    │   │                       JOB_001, STORE_002, GATE_002, WEBHOOK_001, OCI_003, IMAGE_008
     │   ├── Conflict            STATE_*, GATE_001, IDEMPOTENCY_001, IDEMPOTENCY_003, OCI_005
     │   └── AuthError           AUTH_*
     ├── TransientError        the same request may succeed later (``retryable``)
     │   ├── Overloaded          QUEUE_001, QUOTA_001
     │   ├── DeadlineExceeded    TIMEOUT_001
     │   └── Unavailable         DEVICE_001, MODEL_002, STORE_001, STORE_004, JOB_004, IDEMPOTENCY_002,
-    │                           IMAGE_001, IMAGE_002, OCI_001
+    │                           IMAGE_001, IMAGE_002, OCI_001, CLUSTER_001, CLUSTER_005
     └── OperatorError         somebody who runs the service must act
         ├── SignatureError      SIGN_*, IMAGE_005 to IMAGE_007: what was offered is not what was signed
         ├── StoreError          STORE_003
         ├── ImageRegistryError  OCI_002, OCI_004; OCI_001 for a certificate that is not trusted
+        ├── ClusterError        CLUSTER_002 to CLUSTER_004, CLUSTER_006, CLUSTER_007
         ├── JobError            JOB_002, JOB_003, JOB_005
         └── InitError           INIT_*
 
@@ -120,6 +121,14 @@ class ErrorCode(StrEnum):
     IMAGE_SBOM = "IMAGE_005"  # the image's SBOM is missing, not validly signed, or not of what the image holds
     IMAGE_PROVENANCE = "IMAGE_006"  # the image's provenance is missing, not validly signed, or of another image
     IMAGE_CHAIN = "IMAGE_007"  # the way from the image back to the uploaded files is broken
+    IMAGE_NOT_FOUND = "IMAGE_008"  # no such image
+    CLUSTER_UNREACHABLE = "CLUSTER_001"  # the Kubernetes API cannot be reached or fails, after several attempts
+    CLUSTER_DENIED = "CLUSTER_002"  # the Kubernetes API does not accept the credentials, or not for this
+    CLUSTER_REFUSED = "CLUSTER_003"  # the Kubernetes API, or an admission webhook of it, refuses an object
+    CLUSTER_NAMESPACE = "CLUSTER_004"  # the namespace does not exist, or is being deleted
+    CLUSTER_FULL = "CLUSTER_005"  # a quota of the namespace, or the room on its nodes, is exhausted
+    CLUSTER_IMAGE = "CLUSTER_006"  # the cluster cannot pull the image
+    CLUSTER_NOT_READY = "CLUSTER_007"  # pods do not become ready: they crash, or took too long
     INTERNAL = "INTERNAL_001"  # a fault of ours; details are in the log under the request id
 
 
@@ -216,6 +225,10 @@ class StoreError(OperatorError):
 
 class ImageRegistryError(OperatorError):
     """An image registry refuses: credentials, rights, content or operation."""
+
+
+class ClusterError(OperatorError):
+    """A Kubernetes cluster refuses, or does not get done what it was asked."""
 
 
 class JobError(OperatorError):

@@ -24,6 +24,7 @@ from registry_api.http.etags import ConditionalGets
 from registry_api.http.idempotency.routes import idempotent
 from registry_api.http.openapi import with_etags
 from registry_api.http.services import Services
+from registry_api.images import endpoints as images_endpoints
 from registry_api.jobs import endpoints as jobs_endpoints
 from registry_api.lineage import endpoints as lineage_endpoints
 from registry_api.models import endpoints as models_endpoints
@@ -45,8 +46,8 @@ PREFIX: Final = "/api/v1"
 VERSION: Final = "0.1.0"
 
 _DESCRIPTION: Final = """
-Tenants, API keys, models and their immutable signed versions, stages, jobs, tunings, conversions, Bento builds and
-deployments.
+Tenants, API keys, models and their immutable signed versions, stages, jobs, tunings, conversions, Bento builds,
+images and deployments.
 
 Every error has the body `{"error": {code, message, retryable, request_id, details}}`; codes are stable.
 Lists are paged: pass `next_cursor` as `cursor`. Times are RFC 3339 in UTC. Another tenant's resource is 404.
@@ -68,6 +69,7 @@ _ROUTERS: Final = (
     calibrations_endpoints.router,
     variants_endpoints.router,
     builds_endpoints.router,
+    images_endpoints.router,
     deployments_endpoints.router,
     deletion_endpoints.router,
     lineage_endpoints.router,

@@ -11,6 +11,7 @@ from registry_api.conversions import tables as conversions
 from registry_api.db.engine import Base
 from registry_api.deployments import tables as deployments
 from registry_api.http.idempotency import tables as idempotency
+from registry_api.images import tables as images
 from registry_api.jobs import tables as jobs
 from registry_api.models import tables as models
 from registry_api.models.cards import tables as cards
@@ -35,6 +36,7 @@ TABLES: Final = (
     tunings,
     conversions,
     builds,
+    images,
     deployments,
     webhooks,
     usage,

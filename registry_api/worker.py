@@ -20,6 +20,7 @@ from prometheus_client import start_http_server
 from converters.environments import onnx2tf
 from converters.parity.report import Report
 from registry_api.bootstrap.coordination import coordinated
+from registry_api.bootstrap.deploying import open_deploying
 from registry_api.bootstrap.platform import Platform, address_policy, open_platform, secret_keeper, tenant_blobs
 from registry_api.builds.builder import BentoBuilder, BuildOptions
 from registry_api.builds.context import LOCKS, TFLITE, Blueprint
@@ -27,28 +28,20 @@ from registry_api.builds.handler import BuildHandler
 from registry_api.builds.wheel import WheelCache
 from registry_api.conversions.child import ConvertLimits
 from registry_api.conversions.handler import ConvertHandler, ConvertOptions
-from registry_api.deployments.credentials import ProbeKeys
-from registry_api.deployments.deploying import DeployHandler, DeployOptions
-from registry_api.deployments.process import LOOPBACK, ProcessOptions, ProcessTarget
-from registry_api.deployments.starting import Starter
-from registry_api.deployments.stopping import StopHandler
 from registry_api.deployments.watch import DeploymentWatch
+from registry_api.images.child import BuildLimits
+from registry_api.images.handler import ImageHandler, ImageOptions
 from registry_api.jobs.interface import JobHandler
 from registry_api.jobs.lease import LeasePolicy
 from registry_api.jobs.process import INSTALLATION
 from registry_api.jobs.queue import JobQueue
-from registry_api.jobs.service import JobService
 from registry_api.jobs.worker import Worker
 from registry_api.settings.registry import Settings
 from registry_api.settings.worker import WorkerSettings
-from registry_api.tenancy.authenticator import KeyAuthenticator
-from registry_api.tenancy.keys import KeyService
 from registry_api.tunings.child import MeasureLimits
 from registry_api.tunings.handler import TuneHandler, TuneOptions
 from registry_api.webhooks.deliveries.courier import Courier, CourierOptions
 from registry_api.webhooks.deliveries.sending import Sender
-
-_ANY_ADDRESS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, never bound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,8 +91,8 @@ def assemble(platform: Platform, own: WorkerSettings) -> Workplace:
         log_bytes=jobs.log_bytes,
     )
     owner = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
-    target = ProcessTarget(_process_options(platform.settings, own))
-    handlers = _handlers(platform, own, target)
+    deploying = open_deploying(platform, own)
+    handlers = (*_handlers(platform, own), *deploying.handlers)
     worker = Worker(
         JobQueue(platform.db, platform.clock, policy, owner=owner),
         {handler.kind: handler for handler in handlers},
@@ -108,14 +101,7 @@ def assemble(platform: Platform, own: WorkerSettings) -> Workplace:
         poll_seconds=jobs.poll_seconds,
         drain_seconds=own.worker.drain_seconds,
     )
-    watch = DeploymentWatch(
-        platform.db,
-        platform.clock,
-        target=target,
-        folder=platform.settings.deployments_dir,
-        host=socket.gethostname(),
-    )
-    return Workplace(worker=worker, watch=watch, courier=_courier(platform))
+    return Workplace(worker=worker, watch=deploying.watch, courier=_courier(platform))
 
 
 def _courier(platform: Platform) -> Courier:
@@ -137,29 +123,13 @@ def _courier(platform: Platform) -> Courier:
     return Courier(platform.db, platform.clock, sender, secret_keeper(platform), options=options)
 
 
-def _handlers(platform: Platform, own: WorkerSettings, target: ProcessTarget) -> tuple[JobHandler, ...]:
-    settings, db, clock = platform.settings, platform.db, platform.clock
-    keys = KeyService(db, clock, KeyAuthenticator(db, clock, cache_seconds=0))
-    deploying = DeployHandler(
-        db,
-        platform.store,
-        platform.keys,
-        clock,
-        starter=Starter(target, ProbeKeys(keys, clock), ready_seconds=own.deployments.ready_seconds),
-        target=target,
-        options=DeployOptions(folder=settings.deployments_dir, timeout_seconds=own.deployments.timeout_seconds),
+def _handlers(platform: Platform, own: WorkerSettings) -> tuple[JobHandler, ...]:
+    return (
+        _build_handler(platform, own),
+        _image_handler(platform, own),
+        _tune_handler(platform, own),
+        _convert_handler(platform, own),
     )
-    stopping = StopHandler(
-        db,
-        clock,
-        jobs=JobService(db, clock, max_attempts=settings.jobs.max_attempts, queued=settings.jobs.queued),
-        target=target,
-        folder=settings.deployments_dir,
-        host=socket.gethostname(),
-        timeout=own.deployments.timeout_seconds,
-    )
-    working = (_build_handler(platform, own), _tune_handler(platform, own), _convert_handler(platform, own))
-    return *working, deploying, stopping
 
 
 def _tune_handler(platform: Platform, own: WorkerSettings) -> TuneHandler:
@@ -208,12 +178,19 @@ def _build_handler(platform: Platform, own: WorkerSettings) -> BuildHandler:
     return BuildHandler(platform.db, platform.store, platform.keys, platform.clock, builder=builder, options=options)
 
 
-def _process_options(settings: Settings, own: WorkerSettings) -> ProcessOptions:
-    http = settings.http
-    host = LOOPBACK if http.host in _ANY_ADDRESS else http.host
-    shown = f"[{host}]" if ":" in host else host
-    return ProcessOptions(
-        trust_dir=settings.keys_dir / "trust",
-        registry_url=own.deployments.registry_url or f"http://{shown}:{http.port}",
-        grace_seconds=own.deployments.grace_seconds,
+def _image_handler(platform: Platform, own: WorkerSettings) -> ImageHandler:
+    settings, images = platform.settings, own.images
+    kept = settings.home.resolve() / "images"
+    options = ImageOptions(
+        scratch=settings.scratch_dir / "images",
+        cache=kept / "cache",
+        bases=kept / "bases",
+        own_bases=None if images.bases is None else images.bases.resolve(),
+        mirror=images.mirror,
+        cache_bytes=images.cache_bytes,
+        co_sign=settings.keys.co_sign,
+        limits=BuildLimits(memory_bytes=images.memory_bytes),
+        timeout_seconds=images.timeout_seconds,
     )
+    blobs = tenant_blobs(platform)
+    return ImageHandler(platform.db, platform.store, platform.keys, platform.clock, blobs=blobs, options=options)

@@ -2,7 +2,8 @@
 """How a registry may be reached: TLS, credentials, patience.
 
 TLS unless the operator asks for plain HTTP or the registry is on this machine. A way that began with TLS never goes on
-without it. No credential is looked for anywhere but here: nothing of the machine or of other tools is borrowed.
+without it. No credential is looked for anywhere but here: nothing of the machine or of other tools is borrowed. Only the
+command line is given what docker and podman keep (:mod:`artifacts.oci.credentials`).
 """
 
 from __future__ import annotations

@@ -8,52 +8,71 @@ how many things and how many bytes are taken is limited, and only what really na
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 from artifacts.digest import Digest
 from artifacts.oci.attach import fetch_attached, list_attached, referrers
-from artifacts.oci.copying import pull
+from artifacts.oci.copying import Copied, pull
 from artifacts.oci.documents import ImageManifest
 from artifacts.oci.layout import Descriptor, Layout
 from artifacts.oci.media import MANIFESTS
 from artifacts.oci.refusals import too_large
 from artifacts.oci.registry import Repository
+from core.errors import SignatureError
 
 MAX_ATTACHED: Final = 256  # of one image
 MAX_ATTACHED_BYTES: Final = 256 * 1024 * 1024  # of all together
 
+Blame: TypeAlias = Callable[[Descriptor, SignatureError], SignatureError]
 
-async def push_attached(layout: Layout, subject: Digest, repository: Repository) -> tuple[Descriptor, ...]:
+
+async def push_attached(layout: Layout, subject: Digest, repository: Repository) -> tuple[Copied, ...]:
     """Copies everything that a layout holds attached to a manifest to a registry that has the manifest.
 
     Returns:
-        The descriptor of each.
+        What was done for each.
 
     Raises:
         Conflict: ``OCI_005`` if other writers of the fallback tag do not let us.
         FuroshikiError: As :meth:`Layout.open_blob` and :class:`artifacts.oci.registry.Repository`.
     """
     listed = True
-    described: list[Descriptor] = []
-    for entry, manifest in await asyncio.to_thread(lambda: list(_in_layout(layout, subject))):
-        for blob in manifest.blobs:
-            await repository.push_blob(blob, partial(layout.open_blob, blob))
+    done: list[Copied] = []
+    for entry, manifest in await asyncio.to_thread(lambda: list(attached_in(layout, subject))):
+        blobs = manifest.blobs
+        uploads = [await repository.push_blob(blob, partial(layout.open_blob, blob)) for blob in blobs]
         stored = await repository.put_manifest(await asyncio.to_thread(layout.read_blob, entry), entry.media_type)
         listed = listed and stored.referrer
-        described.append(replace(stored.descriptor, artifact_type=manifest.kind, annotations=manifest.annotations))
+        done.append(
+            Copied(
+                descriptor=replace(stored.descriptor, artifact_type=manifest.kind, annotations=manifest.annotations),
+                size=sum(blob.size for blob in blobs),
+                sent=sum(upload.sent for upload in uploads),
+                ways={blob.digest: upload.way for blob, upload in zip(blobs, uploads, strict=True)},
+            )
+        )
     if not listed:
-        await list_attached(repository, subject, described)
-    return tuple(described)
+        await list_attached(repository, subject, [copied.descriptor for copied in done])
+    return tuple(done)
 
 
-async def pull_attached(repository: Repository, subject: Digest, layout: Layout) -> tuple[Descriptor, ...]:
+async def pull_attached(
+    repository: Repository, subject: Digest, layout: Layout, *, blame: Blame = lambda _entry, error: error
+) -> tuple[Copied, ...]:
     """Copies everything that a registry lists as attached to a manifest to a layout.
 
+    Args:
+        repository: Where it is.
+        subject: The manifest.
+        layout: Where it goes.
+        blame: Says what is raised if what an entry of the list names is not what its digest says.
+
     Returns:
-        The descriptor of each.
+        What was done for each.
 
     Raises:
         InvalidRequest: ``VALID_003`` if it is too much.
@@ -65,14 +84,32 @@ async def pull_attached(repository: Repository, subject: Digest, layout: Layout)
         raise too_large(f"The list of what is attached to {subject}", len(entries), MAX_ATTACHED)
     size = 0
     for entry in entries:
-        manifest = await fetch_attached(repository, entry, subject)
+        with _blamed(entry, blame):
+            manifest = await fetch_attached(repository, entry, subject)
         size += sum(blob.size for blob in manifest.blobs)
         if size > MAX_ATTACHED_BYTES:
             raise too_large(f"What is attached to {subject}", size, MAX_ATTACHED_BYTES)
-    return tuple([(await pull(repository, entry.digest, layout)).descriptor for entry in entries])
+    done: list[Copied] = []
+    for entry in entries:
+        with _blamed(entry, blame):
+            done.append(await pull(repository, entry.digest, layout))
+    return tuple(done)
 
 
-def _in_layout(layout: Layout, subject: Digest) -> Iterator[tuple[Descriptor, ImageManifest]]:
+@contextmanager
+def _blamed(entry: Descriptor, blame: Blame) -> Iterator[None]:
+    try:
+        yield
+    except SignatureError as error:
+        raise blame(entry, error) from None
+
+
+def attached_in(layout: Layout, subject: Digest) -> Iterator[tuple[Descriptor, ImageManifest]]:
+    """What a layout holds attached to a manifest: entries of its index, and their manifests.
+
+    Raises:
+        SignatureError: ``SIGN_004`` or ``SIGN_010`` if one cannot be read.
+    """
     for entry in layout.index().manifests:
         if entry.media_type in MANIFESTS:
             manifest = layout.manifest(entry)

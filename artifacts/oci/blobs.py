@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -27,6 +28,8 @@ PIECE_BYTES: Final = 1024 * 1024
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 NOT_PLAIN: Final = frozenset({errno.ELOOP, errno.ENXIO, errno.EISDIR, errno.ENOTDIR})  # what opening says
 _RETRY_S: Final = 60.0
+PART_SECONDS: Final = 24 * 3600.0
+"""Age after which an unfinished file is nobody's: whoever writes one, or goes on with one, does so sooner."""
 
 
 class BlobWriter:
@@ -86,6 +89,16 @@ def publish(root: Path, part: Path, file: BinaryIO, digest: Digest) -> None:
     folder = root / "blobs" / "sha256"
     part.replace(folder / hex_of(digest))
     sync_folder(folder)
+
+
+def sweep_parts(root: Path) -> None:
+    """Removes what writers that were killed left in a layout: files last written :data:`PART_SECONDS` ago."""
+    now = time.time()
+    with suppress(OSError), os.scandir(root) as entries:  # a layout that is only read is left as it is
+        for entry in entries:
+            unfinished = entry.name.startswith(".") and entry.name.endswith(".part")
+            if unfinished and entry.stat(follow_symlinks=False).st_mtime < now - PART_SECONDS:
+                os.unlink(entry.path)
 
 
 @contextmanager

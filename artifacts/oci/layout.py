@@ -28,6 +28,7 @@ from artifacts.oci.blobs import (
     open_plain,
     read_blob,
     room_on_disk,
+    sweep_parts,
     written_blob,
 )
 from artifacts.oci.descriptor import Descriptor, Platform
@@ -86,7 +87,7 @@ class Layout:
 
     @classmethod
     def open(cls, root: Path) -> Layout:
-        """Opens a layout and reads its index; blobs are checked when they are read.
+        """Opens a layout and reads its index; blobs are checked when they are read. Unfinished files of a day ago go.
 
         Raises:
             SignatureError: ``SIGN_006`` if a file is missing, ``SIGN_007`` if one is a link or not plain, ``SIGN_010`` if one
@@ -100,6 +101,7 @@ class Layout:
             raise invalid_document("imageLayoutVersion", version, _VERSION)
         check_folder(root)
         layout.index()
+        sweep_parts(root)
         return layout
 
     def index(self) -> ImageIndex:

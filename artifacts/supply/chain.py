@@ -112,11 +112,30 @@ def check_chain(layout: Layout, image: Digest, contents: Contents, verifier: Bun
     return Chain(bento=bento, models=tuple(models))
 
 
+def stated_subject(layout: Layout, image: Digest, tenant: str) -> Subject:
+    """What the Bento's manifest beside an image states to be, unverified: for who takes any image that ``tenant`` signed.
+
+    An image without one is of no model, so that no chain passes for it.
+
+    Raises:
+        SignatureError: ``IMAGE_007`` if what is attached cannot be read.
+    """
+    try:
+        signed = _documents(layout, image).get("bento")
+        stated = None if signed is None else Manifest.from_bytes(signed.manifest)
+    except SignatureError as error:
+        raise broken_chain(error.message) from None
+    if stated is None:
+        return Subject(tenant=tenant, model="")
+    return Subject(tenant=tenant, model=stated.model, version=stated.version)
+
+
 def broken_chain(reason: str) -> SignatureError:
     """The way back to the upload is broken: ``IMAGE_007``."""
     return SignatureError(
         ErrorCode.IMAGE_CHAIN,
-        f"The chain from the image to the uploaded files is broken: {reason}. Do not run the image; build it again.",
+        f"The chain from the image to the uploaded files is broken: {reason.rstrip('.')}. "
+        "Do not run the image; build it again.",
         details={"reason": reason[:300]},
     )
 

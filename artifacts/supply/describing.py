@@ -18,6 +18,7 @@ from artifacts.signing.interface import Signer
 from artifacts.supply.attestations import Kind, attachment_of, attest, put_attachment
 from artifacts.supply.chain import SignedManifest, chain_attachment
 from artifacts.supply.contents import read_contents
+from artifacts.supply.cosign import cosign_attachment
 from artifacts.supply.provenance import Provenance, predicate_of
 from artifacts.supply.sbom import sbom_of
 
@@ -64,6 +65,8 @@ def describe_image(
     attachments = [attachment_of(kind, attest(image.digest, kind, what, signer)) for kind, what in said.items()]
     if co_signer is not None:
         attachments.append(attachment_of(Kind.SIGNATURE, attest(image.digest, Kind.SIGNATURE, {}, co_signer)))
+    signers = [signer, *([] if co_signer is None else [co_signer])]
+    attachments.append(cosign_attachment(f"{bento.tenant}/{bento.model}", image.digest, signers))
     attachments.append(chain_attachment(making.bento, making.models[1:]))
     for attachment in attachments:
         put_attachment(layout, image, attachment)

@@ -26,7 +26,8 @@ from artifacts.oci.documents import ImageManifest
 from artifacts.oci.layout import Descriptor, Layout
 from artifacts.signing.policy import Subject
 from artifacts.signing.verifier import BundleVerifier
-from artifacts.supply.attestations import Kind, attestations, read_attestation
+from artifacts.supply.attestations import PREDICATE_ANNOTATION, Kind, attestations, read_attestation
+from artifacts.supply.chain import ARTIFACT_TYPE as CHAIN_TYPE
 from artifacts.supply.chain import Chain, broken_chain, check_chain
 from artifacts.supply.contents import Contents, read_contents
 from artifacts.supply.provenance import Provenance, provenance_in
@@ -80,6 +81,29 @@ def verify_image(layout: Layout, image: Descriptor, verifier: BundleVerifier, su
     return VerifiedImage(image=image.digest, chain=chain, provenance=made, packages=packages)
 
 
+def damaged(entry: Descriptor, error: SignatureError) -> SignatureError:
+    """What is told of something attached to an image that is not what its digest says, under the code of what it is.
+
+    Args:
+        entry: As a registry or a layout lists it.
+        error: What was found.
+    """
+    kind = entry.annotations.get(PREDICATE_ANNOTATION)
+    if kind == Kind.SIGNATURE:
+        return _damaged(Kind.SIGNATURE, error)
+    if kind == Kind.SBOM:
+        return _wrong(ErrorCode.IMAGE_SBOM, "SBOM", error.message)
+    if kind == Kind.PROVENANCE:
+        return _wrong(ErrorCode.IMAGE_PROVENANCE, "provenance", error.message)
+    return broken_chain(error.message) if entry.artifact_type == CHAIN_TYPE else error
+
+
+def _damaged(kind: Kind, error: FuroshikiError) -> SignatureError:
+    return SignatureError(
+        ErrorCode.SIGNATURE_INVALID, f"The {kind.name.lower()} attached to the image is damaged: {error.message}"
+    )
+
+
 def _signed(layout: Layout, image: Digest, kind: Kind, verifier: BundleVerifier) -> dict[str, Any]:
     """The predicate of the first statement of a kind that verifies.
 
@@ -98,9 +122,7 @@ def _signed(layout: Layout, image: Digest, kind: Kind, verifier: BundleVerifier)
     except FuroshikiError as error:
         if error.code is ErrorCode.STORE_FULL:
             raise
-        raise SignatureError(
-            ErrorCode.SIGNATURE_INVALID, f"The {kind.name.lower()} attached to the image is damaged: {error.message}"
-        ) from None
+        raise _damaged(kind, error) from None
     raise refused
 
 
@@ -148,6 +170,6 @@ def _as(code: ErrorCode, what: str, check: Callable[[], Any]) -> Any:
 def _wrong(code: ErrorCode, what: str, reason: str, cause: Mapping[str, str] | None = None) -> SignatureError:
     return SignatureError(
         code,
-        f"The {what} of the image does not verify: {reason}. Do not run the image; build it again.",
+        f"The {what} of the image does not verify: {reason.rstrip('.')}. Do not run the image; build it again.",
         details={"reason": reason[:300], **(cause or {})},
     )

@@ -9,7 +9,7 @@ cd "$(dirname "$0")"
 export UV_FIND_LINKS="${PIP_FIND_LINKS:-}"
 compile() { "$uv" pip compile --quiet --upgrade --python-version 3.11 --no-annotate --no-header --no-emit-index-url --no-emit-find-links "$@"; }
 compile dev.in -o dev.txt
-for name in serving serving-litert registry demo fuzz gpu; do compile -c dev.txt "$name.in" -o "$name.txt"; done
+for name in serving serving-litert registry kubernetes demo fuzz gpu; do compile -c dev.txt "$name.in" -o "$name.txt"; done
 compile -c dev.txt serving-tensorflow.in -o serving-tensorflow.txt --override converters.override
 grep -v '^numpy==' dev.txt | compile -c - serving-tflite-runtime.in -o serving-tflite-runtime.txt --override serving-tflite-runtime.override
 compile -c dev.txt serving-torch.in -o serving-torch.txt # the only lock that names torch: a Bento is installed from it alone

@@ -10,7 +10,9 @@ from sqlalchemy import select, union
 
 from artifacts.digest import Digest
 from registry_api.builds.tables import BuildRow
+from registry_api.conversions.tables import CalibrationRow, ConversionResultRow, VariantFileRow
 from registry_api.db.session import Session
+from registry_api.images.tables import ImageBlobRow
 from registry_api.models.tables import VariantRow, VersionFileRow, VersionRow
 
 _COLUMNS: Final = (
@@ -19,9 +21,16 @@ _COLUMNS: Final = (
     (VersionRow.tenant, VersionRow.signature_digest),
     (VariantRow.tenant, VariantRow.digest),
     (VariantRow.tenant, VariantRow.signature_digest),
+    (VariantFileRow.tenant, VariantFileRow.digest),
+    (CalibrationRow.tenant, CalibrationRow.digest),
+    (CalibrationRow.tenant, CalibrationRow.signature_digest),
+    (ConversionResultRow.tenant, ConversionResultRow.report_digest),
+    (ConversionResultRow.tenant, ConversionResultRow.report_signature_digest),
+    (ConversionResultRow.tenant, ConversionResultRow.picture_digest),
     (BuildRow.tenant, BuildRow.digest),
     (BuildRow.tenant, BuildRow.signature_digest),
     (BuildRow.tenant, BuildRow.archive_digest),
+    (ImageBlobRow.tenant, ImageBlobRow.digest),
 )
 
 

@@ -18,6 +18,7 @@ from core.clock import Clock, SystemClock
 from registry_api.bootstrap.blobs import open_blobs
 from registry_api.bootstrap.catalogue import add_catalogue
 from registry_api.bootstrap.database import open_database
+from registry_api.bootstrap.delivery import add_delivery
 from registry_api.bootstrap.first_start import DEFAULT_TENANT, ensure_first_keys, exclusive
 from registry_api.bootstrap.governance import add_governance
 from registry_api.bootstrap.identity import add_identity
@@ -27,7 +28,6 @@ from registry_api.conversions.routes import ConverterRoutes
 from registry_api.conversions.service import ConversionService
 from registry_api.conversions.variants.service import Descendants, VariantService
 from registry_api.db.session import Database
-from registry_api.deployments.service import DeploymentService
 from registry_api.http.services import Services
 from registry_api.jobs.service import JobService
 from registry_api.models.service import ModelService
@@ -172,7 +172,6 @@ def _add_work(services: Services, platform: Platform) -> None:
     models = services.get(ModelService)
     variants = VariantService(db, platform.store, platform.keys, models)
     builds = BuildService(db, platform.store, models, jobs, variants=variants)
-    folder = settings.deployments_dir
     services.add(JobService, jobs)
     services.add(TuningService, TuningService(db, models, jobs))
     services.add(VariantService, variants)
@@ -182,7 +181,7 @@ def _add_work(services: Services, platform: Platform) -> None:
     calibrations = CalibrationService(db, platform.store, platform.keys, clock, models=models, blobs=blobs)
     services.add(CalibrationService, calibrations)
     services.add(BuildService, builds)
-    services.add(DeploymentService, DeploymentService(db, clock, builds=builds, jobs=jobs, folder=folder))
+    add_delivery(services, settings, db, platform.store, clock)
 
 
 def _add_events(services: Services, platform: Platform) -> None:

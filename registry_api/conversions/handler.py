@@ -21,7 +21,7 @@ from artifacts.signing.verifier import BundleVerifier, revoked_error
 from artifacts.stores.interface import BlobStore
 from converters.spec import ConvertAnswer
 from core.clock import Clock
-from core.errors import Conflict, ErrorCode, JobError, Overloaded
+from core.errors import Conflict, ErrorCode
 from registry_api.conversions.calibrations.fetching import fetch_calibration
 from registry_api.conversions.calibrations.repository import CalibrationRepository
 from registry_api.conversions.calibrations.values import Calibration
@@ -39,6 +39,7 @@ from registry_api.models.bundle import stage_bundle
 from registry_api.models.repository import VersionRepository
 from registry_api.models.service import raise_no_model
 from registry_api.models.transfer import check_stored
+from registry_api.models.uploads.admission import admit_product
 from registry_api.models.uploads.interface import TenantBlobs
 from registry_api.promotion.values import Evidence
 from registry_api.tenancy.repository import lock_tenant
@@ -192,7 +193,7 @@ class ConvertHandler:
                 )
             conversions = ConversionRepository(session, source.tenant)
             await conversions.finish(conversion, made, environment=environment, now=self._clock.now())
-            await self._admit(session, source.tenant)
+            await admit_product(self._blobs, session, source.tenant)
             if evidence is not None:
                 await add_evidence(session, source.tenant, evidence)
             accepted = [each.result.variant for each in made if _kept(each)]
@@ -200,13 +201,6 @@ class ConvertHandler:
             await tell_success(session, CONVERSION, conversion.job, facts)
 
         return apply
-
-    async def _admit(self, session: Session, tenant: str) -> None:
-        """Waiting makes no room, so the job is not tried again."""
-        try:
-            await self._blobs.admit(session, tenant)
-        except Overloaded as error:
-            raise JobError(error.code, error.message, details=error.details) from None
 
 
 def _kept(made: Made) -> bool:

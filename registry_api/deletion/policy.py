@@ -32,6 +32,7 @@ class Use(StrEnum):
     ALIAS = "alias"  # the alias's
     DEPLOYMENT = "deployment"  # the deployment's
     BUILD = "build"  # the id of the job
+    IMAGE = "image"  # the id of the job
     TUNING = "tuning"  # the id of the job
     CONVERSION = "conversion"  # the id of the job
 
@@ -41,6 +42,7 @@ CLEARED_BY: Final[dict[Use, str]] = {
     Use.ALIAS: "Point the alias at another version, or remove it.",
     Use.DEPLOYMENT: "Stop the deployment.",
     Use.BUILD: "Wait for the job, or cancel it.",
+    Use.IMAGE: "Wait for the job, or cancel it.",
     Use.TUNING: "Wait for the job, or cancel it.",
     Use.CONVERSION: "Wait for the job, or cancel it.",
 }

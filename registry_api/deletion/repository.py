@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, literal, select, union_all, update
+from sqlalchemy import Select, literal, or_, select, union_all, update
 
 from registry_api.builds.tables import BuildRow
 from registry_api.conversions.tables import ConversionRow
 from registry_api.db.session import Session
 from registry_api.deletion.policy import Use, Used
 from registry_api.deployments.states import DeploymentState
-from registry_api.deployments.tables import DeploymentRow
+from registry_api.deployments.tables import DeploymentRow, RevisionRow
+from registry_api.images.tables import ImageRow
 from registry_api.jobs.states import JobState
 from registry_api.jobs.tables import JobRow
 from registry_api.models.search.repository import index_model
@@ -60,6 +61,7 @@ class DeletionRepository:
             ),
             _deployed(forms, self._tenant),
             _worked_on(forms, self._tenant, Use.BUILD, BuildRow),
+            _worked_on(forms, self._tenant, Use.IMAGE, ImageRow),
             _worked_on(forms, self._tenant, Use.TUNING, TuningRow),
             _worked_on(forms, self._tenant, Use.CONVERSION, ConversionRow),
         )
@@ -96,17 +98,23 @@ def _columns(deletion: Deletion | None) -> dict[str, Any]:
 
 
 def _deployed(forms: Any, tenant: str) -> Select[int, str, str]:
-    """Deployments that are not over, of Bentos with one of the forms inside."""
+    """Deployments that are not over and want or serve a Bento with one of the forms inside."""
+    serving = (
+        select(RevisionRow.deployment_id)
+        .where(RevisionRow.build_id == BuildRow.id, RevisionRow.revision == DeploymentRow.serving_revision)
+        .correlate(BuildRow, DeploymentRow)
+    )
     return (
         select(forms.c.version, literal(Use.DEPLOYMENT.value), DeploymentRow.name)
         .join(BuildRow, BuildRow.variant_digest == forms.c.digest)
-        .join(DeploymentRow, DeploymentRow.build_id == BuildRow.id)
+        .join(DeploymentRow, or_(DeploymentRow.build_id == BuildRow.id, DeploymentRow.id.in_(serving)))
         .where(BuildRow.tenant == tenant, DeploymentRow.tenant == tenant, DeploymentRow.state.in_(_LIVE_DEPLOYMENTS))
+        .distinct()
     )
 
 
 def _worked_on(
-    forms: Any, tenant: str, use: Use, row: type[BuildRow | TuningRow | ConversionRow]
+    forms: Any, tenant: str, use: Use, row: type[BuildRow | ImageRow | TuningRow | ConversionRow]
 ) -> Select[int, str, str]:
     """Jobs that have not ended and make something of one of the forms."""
     return (

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bentos that run: started on a target, proven ready by a real inference, watched, stopped."""
+"""Bentos and images that run: started on a target, proven ready by a real inference, watched, changed, stopped."""

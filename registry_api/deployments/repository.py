@@ -3,21 +3,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, delete, select, update
 
 from core.errors import ErrorCode
-from registry_api.builds.values import Bento
-from registry_api.db.session import Session
+from registry_api.db.session import EVERY_TENANT, Session
+from registry_api.deployments.history.repository import template_columns, template_value
+from registry_api.deployments.instances.repository import InstanceRepository
 from registry_api.deployments.states import DeploymentEvent, DeploymentState, sources, target
 from registry_api.deployments.tables import DeploymentRow
-from registry_api.deployments.values import AuthMode, Deployment, NewDeployment, Place, TargetKind
+from registry_api.deployments.values import Deployment, Instance, Template
 from registry_api.http.pagination import Listing, PageRequest, listing
 from registry_api.jobs.interface import Fault, Job
-from registry_api.models.source import Source
+from registry_api.jobs.states import JobState
+from registry_api.jobs.tables import JobRow
 from registry_api.webhooks.outbox import emit
+
+_NO_ERROR: Mapping[str, object] = {"error_code": None, "error_message": None}
 
 
 class DeploymentRepository:
@@ -26,29 +31,27 @@ class DeploymentRepository:
     def __init__(self, session: Session, tenant: str) -> None:
         self._session = session
         self._tenant = tenant
+        self._instances = InstanceRepository(session, tenant)
 
     async def add(
-        self, deployment_id: str, new: NewDeployment, source: Source, bento: Bento, job: Job, *, now: datetime
+        self, deployment_id: str, name: str, template: Template, job: Job, *, replicas: int, now: datetime
     ) -> Deployment:
         """Writes a deployment that waits for its job. Its name must be free."""
         row = DeploymentRow(
             id=deployment_id,
             tenant=self._tenant,
-            name=new.name,
-            build_id=new.build_id,
-            model=source.model,
-            version=source.version,
-            digest=bento.digest,
-            target=new.target.value,
-            auth=new.auth.value,
+            name=name,
+            replicas=replicas,
+            revision=1,
             state=DeploymentState.PENDING.value,
             job_id=job.id,
             created_at=now,
             updated_at=now,
+            **template_columns(template),
         )
         self._session.add(row)
         await self._session.flush()
-        return _to_deployment(row)
+        return _to_deployment(row, ())
 
     async def get(self, name: str) -> Deployment | None:
         """The deployment of that name, or None."""
@@ -65,7 +68,10 @@ class DeploymentRepository:
             query = query.where(DeploymentRow.number < after[0])
         query = query.order_by(DeploymentRow.number.desc()).limit(request.limit + 1)
         rows = (await self._session.scalars(query)).all()
-        return listing(rows, request, lambda row: (row.number,)).map(_to_deployment)
+        instances = await self._instances.of([row.id for row in rows])
+        return listing(rows, request, lambda row: (row.number,)).map(
+            lambda row: _to_deployment(row, instances.get(row.id, ()))
+        )
 
     async def remove(self, deployment_id: str) -> None:
         """Removes the row of a deployment that is over, to free its name."""
@@ -73,20 +79,54 @@ class DeploymentRepository:
             delete(DeploymentRow).where(DeploymentRow.id == deployment_id, DeploymentRow.tenant == self._tenant)
         )
 
-    async def begin(self, deployment_id: str, place: Place, *, now: datetime) -> bool:
-        """A worker starts it; False if it may not be started (any more)."""
-        values = {"host": place.host, "run": place.run, "url": None, "pid": None}
-        return await self._move(deployment_id, DeploymentEvent.BEGIN, now, values)
+    async def want(
+        self, before: Deployment, template: Template, job: Job, *, revision: int, replicas: int, now: datetime
+    ) -> bool:
+        """Something else is wanted from now on; False if ``before`` is not what there is any more."""
+        values = {**template_columns(template), **_NO_ERROR, "revision": revision, "replicas": replicas}
+        if before.state is DeploymentState.FAILED:
+            await self._move(before.id, DeploymentEvent.REVIVE, now, {})
+        return await self.assign(before, job, values={**values, "updated_at": now})
 
-    async def ready(self, deployment_id: str, place: Place, *, now: datetime) -> bool:
-        """It answered a real inference; False if it is not being started (any more)."""
-        values = {"host": place.host, "run": place.run, "url": place.url, "pid": place.pid}
-        return await self._move(deployment_id, DeploymentEvent.READY, now, values)
+    async def assign(self, before: Deployment, job: Job, *, values: Mapping[str, Any] | None = None) -> bool:
+        """``job`` works for it from now on; False if another job does meanwhile."""
+        statement = (
+            update(DeploymentRow)
+            .where(*self._id(before.id), DeploymentRow.job_id == before.job_id)
+            .values(job_id=job.id, **(values or {}))
+            .returning(DeploymentRow.number)
+            .execution_options(synchronize_session=False)
+        )
+        return (await self._session.execute(statement)).one_or_none() is not None
 
-    async def fail(self, deployment_id: str, fault: Fault, *, now: datetime, run: str | None = None) -> bool:
-        """It cannot start, or is gone; False if its state forbids that or it is another start than ``run``."""
-        values = {"error_code": fault.code.value, "error_message": fault.message, "url": None, "pid": None}
-        return await self._move(deployment_id, DeploymentEvent.FAIL, now, values, run=run)
+    async def begin(self, deployment_id: str, *, now: datetime) -> None:
+        """A worker starts it, unless it runs already."""
+        await self._move(deployment_id, DeploymentEvent.BEGIN, now, {})
+
+    async def ready(self, deployment: Deployment, revision: int, *, job: Job, now: datetime) -> bool:
+        """Everything wanted of ``revision`` answers; False if the deployment is no longer the work of ``job``."""
+        errors = _NO_ERROR if revision == deployment.revision else {}
+        values = {"serving_revision": revision, **errors}
+        return await self._move(deployment.id, DeploymentEvent.READY, now, values, job=job)
+
+    async def serves(self, deployment_id: str, revision: int) -> None:
+        """What serves is of ``revision`` too: its template is the same."""
+        statement = update(DeploymentRow).where(*self._id(deployment_id)).values(serving_revision=revision)
+        await self._session.execute(statement.execution_options(synchronize_session=False))
+
+    async def lose(self, deployment_id: str, *, now: datetime) -> bool:
+        """Nothing of it answers any more."""
+        return await self._move(deployment_id, DeploymentEvent.LOSE, now, {})
+
+    async def blame(self, deployment_id: str, fault: Fault, *, now: datetime) -> None:
+        """Something is not as wanted; what runs goes on."""
+        statement = update(DeploymentRow).where(*self._id(deployment_id)).values(**_error(fault), updated_at=now)
+        await self._session.execute(statement.execution_options(synchronize_session=False))
+
+    async def fail(self, deployment_id: str, fault: Fault, *, now: datetime) -> bool:
+        """It cannot start, or ends again and again; False if its state forbids that."""
+        values = {**_error(fault), "serving_revision": None, "url": None, "pid": None}
+        return await self._move(deployment_id, DeploymentEvent.FAIL, now, values)
 
     async def stop(self, deployment_id: str, job: Job, *, now: datetime) -> bool:
         """Its end is now the work of ``job``; False if its state forbids that."""
@@ -98,8 +138,13 @@ class DeploymentRepository:
 
     async def _one(self, condition: ColumnElement[bool]) -> Deployment | None:
         query = select(DeploymentRow).where(DeploymentRow.tenant == self._tenant, condition)
-        row = await self._session.scalar(query)
-        return None if row is None else _to_deployment(row)
+        row = await self._session.scalar(query.execution_options(populate_existing=True))
+        if row is None:
+            return None
+        return _to_deployment(row, (await self._instances.of([row.id])).get(row.id, ()))
+
+    def _id(self, deployment_id: str) -> tuple[ColumnElement[bool], ...]:
+        return DeploymentRow.id == deployment_id, DeploymentRow.tenant == self._tenant
 
     async def _move(
         self,
@@ -108,23 +153,22 @@ class DeploymentRepository:
         now: datetime,
         values: Mapping[str, object],
         *,
-        run: str | None = None,
+        job: Job | None = None,
     ) -> bool:
         columns = (DeploymentRow.name, DeploymentRow.model, DeploymentRow.version, DeploymentRow.state)
-        one = (DeploymentRow.id == deployment_id, DeploymentRow.tenant == self._tenant)
-        before = (await self._session.execute(select(*columns).where(*one))).one_or_none()
+        before = (await self._session.execute(select(*columns).where(*self._id(deployment_id)))).one_or_none()
         statement = (
             update(DeploymentRow)
             .where(
-                *one,
+                *self._id(deployment_id),
                 DeploymentRow.state.in_([state.value for state in sources(event)]),
             )
             .values(state=target(event).value, updated_at=now, **values)
             .returning(DeploymentRow.number)
             .execution_options(synchronize_session=False)
         )
-        if run is not None:
-            statement = statement.where(DeploymentRow.run == run)
+        if job is not None:
+            statement = statement.where(DeploymentRow.job_id == job.id)
         if before is None or (await self._session.execute(statement)).one_or_none() is None:
             return False
         new = {"name": before.name, "model": before.model, "version": before.version, "state": target(event)}
@@ -141,18 +185,25 @@ class DeploymentRepository:
         return True
 
 
-async def running_on(session: Session, host: str) -> list[Deployment]:
-    """The running deployments of every tenant on one machine; for the watch of its worker only."""
-    query = select(DeploymentRow).where(
-        DeploymentRow.state == DeploymentState.RUNNING.value, DeploymentRow.host == host
+async def not_over(session: Session) -> list[tuple[Deployment, bool]]:
+    """The deployments of every tenant that are not over, each with whether its job has ended; for the watch only."""
+    states = [state.value for state in DeploymentState if not state.over]
+    query = (
+        select(DeploymentRow, JobRow.state)
+        .join(JobRow, JobRow.id == DeploymentRow.job_id)
+        .where(DeploymentRow.state.in_(states))
+        .order_by(DeploymentRow.number)
     )
-    return [_to_deployment(row) for row in await session.scalars(query)]
+    found = [(row, JobState(state).final) for row, state in await session.execute(query)]
+    instances = await InstanceRepository(session, EVERY_TENANT).of([row.id for row, _final in found])
+    return [(_to_deployment(row, instances.get(row.id, ())), final) for row, final in found]
 
 
-def _to_deployment(row: DeploymentRow) -> Deployment:
-    place = None
-    if row.host is not None and row.run is not None:
-        place = Place(host=row.host, run=row.run, url=row.url, pid=row.pid)
+def _error(fault: Fault) -> Mapping[str, object]:
+    return {"error_code": fault.code.value, "error_message": fault.message}
+
+
+def _to_deployment(row: DeploymentRow, instances: Sequence[Instance]) -> Deployment:
     error = None
     if row.error_code is not None:
         error = Fault(code=ErrorCode(row.error_code), message=row.error_message or "")
@@ -160,14 +211,13 @@ def _to_deployment(row: DeploymentRow) -> Deployment:
         id=row.id,
         tenant=row.tenant,
         name=row.name,
-        build_id=row.build_id,
-        model=row.model,
-        version=row.version,
-        digest=row.digest,
-        target=TargetKind(row.target),
-        auth=AuthMode(row.auth),
+        template=template_value(row, row.build_id),
+        replicas=row.replicas,
+        revision=row.revision,
+        serving_revision=row.serving_revision,
         state=DeploymentState(row.state),
-        place=place,
+        instances=tuple(instances),
+        run=row.run,
         job_id=row.job_id,
         error=error,
         created_at=row.created_at,

@@ -1,64 +1,157 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Deployments as the API speaks of them."""
+"""Deployments, their revisions and what happened to them, as the API shows them."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Any
 
 from pydantic import Field
 
+from registry_api.deployments.history.values import Happening, HappeningKind, Revision
 from registry_api.deployments.states import DeploymentState
-from registry_api.deployments.values import AuthMode, Deployment, TargetKind
-from registry_api.http.fields import Incoming, Name, Outgoing, Timestamp
+from registry_api.deployments.values import (
+    AuthMode,
+    Deployment,
+    Instance,
+    InstanceState,
+    Limits,
+    TargetKind,
+    Template,
+)
+from registry_api.http.fields import Outgoing, Timestamp
 from registry_api.jobs.schemas import FaultOut
 
 
-class DeploymentIn(Incoming):
-    """A deployment to be made."""
+class LimitsOut(Outgoing):
+    """What one instance may use at most; null: no limit."""
 
-    name: Name
-    build_id: Annotated[str, Field(pattern=r"^[0-9a-z-]+$", min_length=1, max_length=64)]
-    target: TargetKind = TargetKind.PROCESS
-    auth: AuthMode = Field(default=AuthMode.API_KEY, description="`open` answers everybody on the registry's machine.")
+    cpus: float | None
+    memory_bytes: int | None
+
+    @classmethod
+    def of(cls, limits: Limits) -> LimitsOut:
+        """Shows limits."""
+        return cls(cpus=limits.cpus, memory_bytes=limits.memory_bytes)
 
 
-class DeploymentOut(Outgoing):
+class InstanceOut(Outgoing):
+    """One instance."""
+
+    run: str
+    revision: int
+    state: InstanceState
+    host: str
+    url: str | None
+    pid: int | None = Field(description="Of its first process.")
+
+    @classmethod
+    def of(cls, instance: Instance) -> InstanceOut:
+        """Shows an instance."""
+        return cls(
+            run=instance.run,
+            revision=instance.revision,
+            state=instance.state,
+            host=instance.host,
+            url=instance.url,
+            pid=instance.pid,
+        )
+
+
+class TemplateOut(Outgoing):
+    """What instances are made of."""
+
+    build_id: str = Field(description="Of the Bento, or of the Bento inside the image.")
+    image_id: str | None
+    model: str
+    version: int
+    digest: str = Field(description="Of the signed manifest of the image, else of the Bento.")
+    target: TargetKind
+    auth: AuthMode
+    limits: LimitsOut
+
+
+class DeploymentOut(TemplateOut):
     """A deployment."""
 
     name: str
     tenant: str
-    build_id: str
-    model: str
-    version: int
-    digest: str = Field(description="Of the Bento's signed manifest.")
-    target: TargetKind
-    auth: AuthMode
     state: DeploymentState
-    url: str | None = Field(description="Where it answers; null while it does not.")
+    replicas: int = Field(description="How many instances are wanted.")
+    revision: int = Field(description="What is wanted.")
+    serving_revision: int | None = Field(description="What serves; another one while an update is under way or failed.")
+    instances: list[InstanceOut]
+    drift: list[str] = Field(description="How it differs from what is wanted; empty: it does not.")
+    url: str | None = Field(description="Where its first instance answers; null while none does.")
     pid: int | None
     job_id: str = Field(description="The job that last worked for it.")
-    error: FaultOut | None
+    error: FaultOut | None = Field(description="Why it failed; of one that runs, why it is not as wanted.")
     created_at: Timestamp
     updated_at: Timestamp
 
     @classmethod
     def of(cls, deployment: Deployment) -> DeploymentOut:
         """Shows a deployment."""
-        place = deployment.place
+        first = next(iter(deployment.ready), None)
         return cls(
+            **_template(deployment.template),
             name=deployment.name,
             tenant=deployment.tenant,
-            build_id=deployment.build_id,
-            model=deployment.model,
-            version=deployment.version,
-            digest=deployment.digest,
-            target=deployment.target,
-            auth=deployment.auth,
             state=deployment.state,
-            url=None if place is None else place.url,
-            pid=None if place is None else place.pid,
+            replicas=deployment.replicas,
+            revision=deployment.revision,
+            serving_revision=deployment.serving_revision,
+            instances=[InstanceOut.of(each) for each in deployment.instances],
+            drift=list(deployment.drift),
+            url=None if first is None else first.url,
+            pid=None if first is None else first.pid,
             job_id=deployment.job_id,
             error=FaultOut.of(deployment.error),
             created_at=deployment.created_at,
             updated_at=deployment.updated_at,
         )
+
+
+class RevisionOut(TemplateOut):
+    """What was wanted of a deployment, from some time on."""
+
+    revision: int
+    reason: str
+    created_by: str = Field(description="The key that asked.")
+    created_at: Timestamp
+
+    @classmethod
+    def of(cls, revision: Revision) -> RevisionOut:
+        """Shows a revision."""
+        return cls(
+            **_template(revision.template),
+            revision=revision.number,
+            reason=revision.reason,
+            created_by=revision.created_by,
+            created_at=revision.created_at,
+        )
+
+
+class EventOut(Outgoing):
+    """Something that happened to a deployment."""
+
+    kind: HappeningKind
+    message: str
+    at: Timestamp
+
+    @classmethod
+    def of(cls, happening: Happening) -> EventOut:
+        """Shows what happened."""
+        return cls(kind=happening.kind, message=happening.message, at=happening.at)
+
+
+def _template(template: Template) -> dict[str, Any]:
+    return {
+        "build_id": template.build_id,
+        "image_id": template.image_id,
+        "model": template.model,
+        "version": template.version,
+        "digest": template.digest,
+        "target": template.target,
+        "auth": template.auth,
+        "limits": LimitsOut.of(template.limits),
+    }

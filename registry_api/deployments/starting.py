@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts a verified Bento and waits until it answers a real inference; ends it again if it does not."""
+"""Starts what was verified and waits until it answers a real inference; ends it again if it does not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from registry_api.deployments.credentials import ProbeKeys
 from registry_api.deployments.logs import last_lines
 from registry_api.deployments.readiness import Probe, until
 from registry_api.deployments.target import Launch, Started, Target
-from registry_api.deployments.values import AuthMode, Deployment
+from registry_api.deployments.values import AuthMode
 from registry_api.jobs.interface import JobTask
 
 STARTS: Final = 3  # how many ports are tried
@@ -27,9 +27,11 @@ _PORT_TAKEN: Final = "address already in use"
 class Starting:
     """What is started."""
 
-    deployment: Deployment
+    tenant: str
+    model: str
+    inputs: tuple[TensorSpec, ...]  # of the model
     launch: Launch
-    inputs: tuple[TensorSpec, ...]  # of its model
+    target: Target
 
 
 class PortTaken(JobError):
@@ -37,16 +39,14 @@ class PortTaken(JobError):
 
 
 class Starter:
-    """Starts processes and proves them ready.
+    """Starts instances and proves them ready.
 
     Args:
-        target: Starts and ends processes.
         probe_keys: Keys for the proving inference.
         ready_seconds: From the start of a process to its answer.
     """
 
-    def __init__(self, target: Target, probe_keys: ProbeKeys, *, ready_seconds: float) -> None:
-        self._target = target
+    def __init__(self, probe_keys: ProbeKeys, *, ready_seconds: float) -> None:
         self._probe_keys = probe_keys
         self._ready_seconds = ready_seconds
 
@@ -58,12 +58,12 @@ class Starter:
                 lines are in the message.
         """
         for left in reversed(range(STARTS)):
-            started = await asyncio.to_thread(self._target.start, what.launch)
-            task.progress(0.5, f"waiting for {started.url}")
+            started = await asyncio.to_thread(what.target.start, what.launch)
+            task.log(f"waiting for {started.url}")
             try:
                 await self._prove(what, started)
             except BaseException as error:
-                await asyncio.shield(asyncio.to_thread(self._target.end_run, what.launch.run, started.pid))
+                await asyncio.shield(asyncio.to_thread(what.target.end_run, what.launch.run, started.pid))
                 if not (isinstance(error, PortTaken) and left):
                     raise
                 task.log(f"{started.url} was taken by another process; trying another port")
@@ -74,20 +74,20 @@ class Starter:
         raise AssertionError("unreachable")
 
     async def _prove(self, what: Starting, started: Started) -> None:
-        if what.deployment.auth is AuthMode.OPEN:
+        if what.launch.auth is AuthMode.OPEN:
             await self._ask(what, started, credential=None)
             return
-        async with self._probe_keys.key(what.deployment.tenant) as credential:
+        async with self._probe_keys.key(what.tenant) as credential:
             await self._ask(what, started, credential=credential)
 
     async def _ask(self, what: Starting, started: Started, *, credential: str | None) -> None:
         async with httpx.AsyncClient(trust_env=False) as client:
-            probe = Probe(client, started, model=what.deployment.model, inputs=what.inputs, credential=credential)
+            probe = Probe(client, started, model=what.model, inputs=what.inputs, credential=credential)
 
             async def ready() -> bool:
-                if not await asyncio.to_thread(self._target.alive, what.launch.run, started.pid):
+                if not await asyncio.to_thread(what.target.alive, what.launch.run, started.pid):
                     raise await asyncio.to_thread(_ended, what.launch)
-                listens = await asyncio.to_thread(self._target.answers, what.launch.run, started.url)
+                listens = await asyncio.to_thread(what.target.answers, what.launch.run, started.url)
                 return listens and await probe.ready()  # a stranger on the port is not even asked
 
             if not await until(ready, timeout=self._ready_seconds):

@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The work of a stop job: end every process of a deployment and free what it used but its log."""
+"""The work of a stop job: end every instance of a deployment and free what it used but its log."""
 
 from __future__ import annotations
-
-import asyncio
-import shutil
-from pathlib import Path
 
 from core.clock import Clock
 from core.errors import ErrorCode, Unavailable
 from registry_api.db.session import Database, Session
+from registry_api.deployments.ending import Ender
+from registry_api.deployments.history.repository import HistoryRepository
+from registry_api.deployments.history.values import HappeningKind
 from registry_api.deployments.readiness import until
 from registry_api.deployments.repository import DeploymentRepository
 from registry_api.deployments.states import DeploymentState
-from registry_api.deployments.target import Target
-from registry_api.deployments.values import Deployment, Place
+from registry_api.deployments.values import Deployment
 from registry_api.jobs.interface import Apply, Fault, Job, JobKind, JobTask, Outcome
 from registry_api.jobs.service import JobService
+
+_WHY = "somebody stopped the deployment"
 
 
 class StopHandler:
@@ -26,23 +26,17 @@ class StopHandler:
         db: Where deployments are.
         clock: For times of records.
         jobs: Tells whether the start has ended.
-        target: Ends processes.
-        folder: Where deployments live.
-        host: This machine.
+        ender: Ends instances.
         timeout: Wall time of one attempt in seconds.
     """
 
     kind = JobKind.STOP
 
-    def __init__(
-        self, db: Database, clock: Clock, *, jobs: JobService, target: Target, folder: Path, host: str, timeout: float
-    ) -> None:
+    def __init__(self, db: Database, clock: Clock, *, jobs: JobService, ender: Ender, timeout: float) -> None:
         self._db = db
         self._clock = clock
         self._jobs = jobs
-        self._target = target
-        self._folder = folder
-        self._host = host
+        self._ender = ender
         self.timeout = timeout
 
     async def run(self, task: JobTask) -> Outcome:
@@ -52,20 +46,27 @@ class StopHandler:
             return Outcome()
         task.progress(0.1, "waiting for the start to end")
         await self._start_ended(deployment.tenant, str(task.job.spec["after"]))
-        deployment = await self._load(task.job) or deployment
         task.progress(0.3, "ending its processes")
-        await asyncio.to_thread(self._end, deployment)
+        await self._end(task.job, deployment)
         task.log("every process of the deployment has ended")
         return Outcome(result={"deployment": deployment.name}, apply=self._stopped(task.job))
 
     async def abandon(self, job: Job, _fault: Fault) -> Apply | None:
         """Ends the processes at once."""
-        await asyncio.to_thread(self._target.end_all, str(job.spec["deployment"]))
+        deployment = await self._load(job)
+        if deployment is not None:
+            await self._ender.end(deployment, deployment.instances, why=_WHY)
+            await self._ender.clear(deployment, log=deployment.run)
         return self._stopped(job)
 
     def _stopped(self, job: Job) -> Apply:
+        deployment_id = str(job.spec["deployment"])
+
         async def apply(session: Session) -> None:
-            await DeploymentRepository(session, job.tenant).end(str(job.spec["deployment"]), now=self._clock.now())
+            now = self._clock.now()
+            if await DeploymentRepository(session, job.tenant).end(deployment_id, now=now):
+                history = HistoryRepository(session, job.tenant)
+                await history.tell(deployment_id, HappeningKind.STOPPED, "Nothing of it runs any more.", at=now)
 
         return apply
 
@@ -80,18 +81,19 @@ class StopHandler:
         if not await until(ended, timeout=self.timeout / 2):
             raise Unavailable(ErrorCode.STORE_UNAVAILABLE, "The start that is to be stopped has not ended yet.")
 
-    def _end(self, deployment: Deployment) -> None:
-        place = deployment.place
-        if place is not None:
-            self._check_here(deployment, place)
-            self._target.end_run(place.run, place.pid)
-            for name in ("bento", "bentoml"):
-                shutil.rmtree(self._folder / deployment.id / place.run / name, ignore_errors=True)
-        self._target.end_all(deployment.id)
+    async def _end(self, job: Job, deployment: Deployment) -> None:
+        """Ends what runs here, and waits for the workers of other machines to end the rest."""
+        deployment = await self._load(job) or deployment
+        await self._ender.end(deployment, deployment.instances, why=_WHY)
+        await self._ender.clear(deployment, log=deployment.run)
 
-    def _check_here(self, deployment: Deployment, place: Place) -> None:
-        if place.host != self._host:
+        async def gone() -> bool:
+            left = await self._load(job)
+            return left is None or not left.instances
+
+        if not await until(gone, timeout=self.timeout / 4):
+            hosts = ", ".join(sorted({each.host for each in deployment.instances} - {self._ender.host}))
             raise Unavailable(
                 ErrorCode.DEVICE_UNAVAILABLE,
-                f"Deployment {deployment.name!r} runs on {place.host!r}; the worker of that machine must end it.",
+                f"Deployment {deployment.name!r} runs on {hosts} too; the workers there must end it.",
             )

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs one command and keeps its output in a bounded log: ``python supervisor.py LOGS -- COMMAND…``.
 
-The parent of every deployed process. It outlives the worker that started it, forwards SIGTERM and SIGINT, and ends with
-the command's status. Output goes to files named by the offset of their first byte (``000000000000.log``); when one is
-full the next begins and the oldest is removed, so offsets never change their meaning and the folder never exceeds
-``KEPT * SEGMENT_BYTES``. Standard library only: it starts in milliseconds and stays small.
+The parent of every deployed process. It outlives the worker that started it, forwards the first SIGTERM or SIGINT (a second
+one would make servers drop what they still answer), and ends with the command's status. Output goes to files named by the
+offset of their first byte (``000000000000.log``); when one is full the next begins and the oldest is removed, so offsets
+never change their meaning and the folder never exceeds ``KEPT * SEGMENT_BYTES``. Standard library only: it starts in
+milliseconds and stays small.
 """
 
 from __future__ import annotations
@@ -75,8 +76,15 @@ def supervise(folder: Path, argv: list[str]) -> int:
     """
     log = SegmentedLog(folder)
     child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # noqa: S603
+    told: list[int] = []
+
+    def forward(received: int, _frame: object) -> None:
+        if not told:
+            told.append(received)
+            child.send_signal(received)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda received, _frame: child.send_signal(received))
+        signal.signal(number, forward)
     assert child.stdout is not None  # PIPE was asked for
     while chunk := os.read(child.stdout.fileno(), READ_BYTES):
         with suppress(OSError):  # a full disk must cost the log, not the service

@@ -2,23 +2,28 @@
 """The port of deployment targets, and the folders of a deployment on a machine.
 
     <deployments>/<deployment id>/<run id>/bento      what is served: the verified files, manifest.json, model.sig
+    <deployments>/<deployment id>/<run id>/image      or this: the OCI layout with the verified image
     <deployments>/<deployment id>/<run id>/bentoml    BENTOML_HOME of its processes
     <deployments>/<deployment id>/<run id>/logs       what they wrote
 
-Every process of a deployment carries two variables: which deployment it is, so that whatever an earlier worker left
-running can be found, and which start of it, so that a worker ends only what it started itself.
+Every process of a deployment carries three variables (a container: labels): which deployment it is, so that whatever an
+earlier worker left running can be found; which start of it, so that a worker ends only what it means; and ``<deployments>``,
+so that the workers of two registries on one machine leave each other's alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from registry_api.deployments.values import AuthMode
+from artifacts.digest import Digest
+from registry_api.deployments.values import UNLIMITED, AuthMode, Limits
 
 DEPLOYMENT_VARIABLE: Final = "FUROSHIKI_DEPLOYMENT_ID"
 RUN_VARIABLE: Final = "FUROSHIKI_DEPLOYMENT_RUN"
+FOLDER_VARIABLE: Final = "FUROSHIKI_DEPLOYMENT_FOLDER"
 
 
 def log_folder(deployments: Path, deployment_id: str, run: str) -> Path:
@@ -34,11 +39,18 @@ class Launch:
     run: str
     folder: Path  # <deployments>/<deployment id>/<run id>
     auth: AuthMode
+    image: Digest | None = None  # of the manifest of the image to run; None: the Bento is served
+    limits: Limits = UNLIMITED
 
     @property
     def bento(self) -> Path:
         """What is served."""
         return self.folder / "bento"
+
+    @property
+    def layout(self) -> Path:
+        """The OCI layout that holds the image."""
+        return self.folder / "image"
 
     @property
     def logs(self) -> Path:
@@ -58,7 +70,7 @@ class Target(Protocol):
     """Starts and ends processes. Methods may block for seconds: call them in a thread."""
 
     def start(self, launch: Launch) -> Started:
-        """Starts serving ``launch.bento``; returns at once.
+        """Starts serving ``launch.bento`` or ``launch.image``; returns at once.
 
         Raises:
             OSError: The machine refuses another process.
@@ -71,6 +83,10 @@ class Target(Protocol):
 
     def answers(self, run: str, url: str) -> bool:
         """Whether it is a process of this start that listens at ``url``, and nobody else."""
+        ...
+
+    def runs(self) -> Mapping[str, str]:
+        """Every start of this registry that something on this machine belongs to: deployment id by run."""
         ...
 
     def end_run(self, run: str, pid: int | None) -> None:

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Deployments as values."""
+"""Deployments as values: what is wanted of one, and what there is of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from artifacts.digest import Digest
 from registry_api.deployments.states import DeploymentState
@@ -15,7 +16,8 @@ from registry_api.jobs.interface import Fault
 class TargetKind(StrEnum):
     """Where a deployment runs."""
 
-    PROCESS = "process"  # `bentoml serve` on the worker's machine, on loopback
+    PROCESS = "process"  # a Bento by `bentoml serve` on the worker's machine, on loopback
+    PODMAN = "podman"  # an image in containers on the worker's machine, on loopback
 
 
 class AuthMode(StrEnum):
@@ -26,42 +28,129 @@ class AuthMode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NewDeployment:
-    """What a caller asks for."""
+class Limits:
+    """What one instance of a deployment may use at most."""
 
-    tenant: str
-    name: str
-    build_id: str
-    target: TargetKind
-    auth: AuthMode
+    cpus: float | None = None  # None: no limit
+    memory_bytes: int | None = None
+
+
+UNLIMITED: Final = Limits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where a deployment runs, or is being started."""
+class Template:
+    """What every instance is made of. Another template is another revision."""
 
-    host: str  # the machine
+    build_id: str  # of the Bento, or of the Bento inside the image
+    image_id: str | None = None  # None: the Bento itself is served
+    model: str
+    version: int
+    digest: Digest  # of the manifest of the image, else of the Bento
+    target: TargetKind
+    auth: AuthMode
+    limits: Limits = UNLIMITED
+
+
+NO_REVISION: Final = 0
+"""Of an instance that is not what its revision says any more: it goes on until another one has taken its place."""
+
+
+class InstanceState(StrEnum):
+    """Where one instance is."""
+
+    STARTING = "starting"  # not yet proven ready; nobody is sent to it
+    READY = "ready"  # it answered a real inference
+    ENDING = "ending"  # to be ended by a worker of its machine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """One start of a deployment that may exist."""
+
     run: str  # id of this start; in the environment of each of its processes
+    revision: int  # whose template it was made of
+    host: str  # the machine
     url: str | None = None  # None: does not answer yet
     pid: int | None = None  # of the first process; None: not started yet
+    state: InstanceState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """A deployment as stored."""
+    """A deployment as stored: what is wanted, and its instances."""
 
     id: str
     tenant: str
     name: str
-    build_id: str
-    model: str
-    version: int
-    digest: Digest  # of the Bento's manifest
-    target: TargetKind
-    auth: AuthMode
+    template: Template
+    replicas: int  # how many instances are wanted
+    revision: int  # of the template
+    serving_revision: int | None  # the last one that was ready; None: none ever was
     state: DeploymentState
-    place: Place | None  # None: no worker began to start it
+    instances: tuple[Instance, ...]  # oldest first
+    run: str | None  # of the newest start, whose log is shown; None: never started
     job_id: str  # of the job that last worked for it
-    error: Fault | None  # None: no failure
+    error: Fault | None  # what is not as wanted; None: nothing
     created_at: datetime
     updated_at: datetime
+
+    @property
+    def goal(self) -> int:
+        """The revision that instances should be of: after an update that failed, the one that serves."""
+        if self.error is not None and self.serving_revision is not None:
+            return self.serving_revision
+        return self.revision
+
+    @property
+    def ready(self) -> tuple[Instance, ...]:
+        """Instances that answer, those of the revision that serves first."""
+        ready = [each for each in self.instances if each.state is InstanceState.READY]
+        return tuple(sorted(ready, key=lambda each: each.revision != self.serving_revision))
+
+    @property
+    def settled(self) -> bool:
+        """Whether there is what should be: so many ready instances of the right revision; others are on their way out."""
+        right = [each for each in self.ready if each.revision == self.goal]
+        others = [each for each in self.instances if each not in right and each.state is not InstanceState.ENDING]
+        return len(right) == self.replicas and not others
+
+    @property
+    def drift(self) -> tuple[str, ...]:
+        """How it differs from what is wanted, in words; empty: it does not."""
+        if self.state.over:
+            return ()
+        serving = sum(each.revision == self.revision for each in self.ready)
+        other = len(self.ready) - serving
+        told = (
+            []
+            if serving >= self.replicas
+            else [f"{serving} of {self.replicas} instances of revision {self.revision} ready"]
+        )
+        if other or serving > self.replicas:
+            told.append(f"{other + max(0, serving - self.replicas)} instances too many")
+        return tuple(told)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewDeployment:
+    """What a caller asks for. Exactly one of ``build_id`` and ``image_id`` is given."""
+
+    tenant: str
+    name: str
+    build_id: str | None = None
+    image_id: str | None = None
+    auth: AuthMode = AuthMode.API_KEY
+    replicas: int = 1
+    limits: Limits = UNLIMITED  # of images only
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What is to be different. None: as it is."""
+
+    build_id: str | None = None
+    image_id: str | None = None
+    auth: AuthMode | None = None
+    replicas: int | None = None
+    limits: Limits | None = None

@@ -1,41 +1,63 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds deployments whose process is gone and says so. Nothing is started again by itself."""
+"""The reconciler: holds what runs on one machine against what is wanted, again and again.
+
+It only looks, says what it found, and ends what nobody wants: what is missing is started by a deploy job, at most one per
+deployment at a time, whichever worker finds it first. What is found gone again and again is given up
+(:mod:`registry_api.deployments.restarts`).
+"""
 
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 from core.clock import Clock
-from core.errors import ErrorCode
+from core.errors import Conflict, ErrorCode, TransientError
 from core.telemetry.logs import get_logger
-from registry_api.db.session import EVERY_TENANT, Database
-from registry_api.deployments.logs import last_lines
-from registry_api.deployments.repository import DeploymentRepository, running_on
-from registry_api.deployments.target import Target, log_folder
-from registry_api.deployments.values import Deployment
-from registry_api.jobs.interface import Fault
+from registry_api.db.session import EVERY_TENANT, Database, Session
+from registry_api.deployments.drift import drifted
+from registry_api.deployments.ending import Ender
+from registry_api.deployments.history.repository import HistoryRepository
+from registry_api.deployments.history.values import HappeningKind
+from registry_api.deployments.instances.repository import InstanceRepository, unknown
+from registry_api.deployments.repository import DeploymentRepository, not_over
+from registry_api.deployments.restarts import RestartPolicy, Verdict
+from registry_api.deployments.states import DeploymentState
+from registry_api.deployments.targets import Targets
+from registry_api.deployments.values import NO_REVISION, Deployment, Instance, InstanceState
+from registry_api.jobs.interface import Fault, JobKind, NewJob
+from registry_api.jobs.service import JobService
 
 _log = get_logger(__name__)
 
 
 class DeploymentWatch:
-    """Looks after the running deployments of one machine.
+    """Looks after the deployments, as far as they are on one machine.
 
     Args:
         db: Where deployments are.
         clock: For times of records.
-        target: Knows processes.
-        folder: Where deployments live.
-        host: This machine.
+        jobs: Who repairs.
+        targets: Know what runs here.
+        ender: Ends what is not wanted.
+        restarts: How patient to be.
     """
 
-    def __init__(self, db: Database, clock: Clock, *, target: Target, folder: Path, host: str) -> None:
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        *,
+        jobs: JobService,
+        targets: Targets,
+        ender: Ender,
+        restarts: RestartPolicy,
+    ) -> None:
         self._db = db
         self._clock = clock
-        self._target = target
-        self._folder = folder
-        self._host = host
+        self._jobs = jobs
+        self._targets = targets
+        self._ender = ender
+        self._restarts = restarts
 
     async def run(self, *, every: float) -> None:
         """Looks now and then every ``every`` seconds, until cancelled."""
@@ -47,24 +69,93 @@ class DeploymentWatch:
             await asyncio.sleep(every)
 
     async def look(self) -> None:
-        """Marks each running deployment without a process as failed, and ends what is left of it."""
+        """Ends what nobody wants, and has repaired what is not as wanted."""
+        await self._end_strangers()
         async with self._db.read(EVERY_TENANT) as session:
-            running = await running_on(session, self._host)
-        for deployment in running:
-            await self._check(deployment)
+            wanted = await not_over(session)
+        for deployment, idle in wanted:
+            try:
+                await self._check(deployment, idle=idle)
+            except (TransientError, Conflict) as error:  # such as the quota of jobs: the next look tries again
+                _log.warning("deployment_not_checked", deployment=deployment.name, code=error.code, error=str(error))
 
-    async def _check(self, deployment: Deployment) -> None:
-        place = deployment.place
-        if place is None or place.pid is None:
+    async def _end_strangers(self) -> None:
+        """Ends what runs here and no row names. What runs is looked at first: a row comes before its process."""
+        for target in self._targets.present.values():
+            running = await asyncio.to_thread(target.runs)
+            async with self._db.read(EVERY_TENANT) as session:
+                strangers = await unknown(session, list(running))
+            for run in strangers:
+                await asyncio.to_thread(target.end_run, run, None)
+                _log.warning("orphan_ended", deployment=running[run], run=run)
+
+    async def _check(self, deployment: Deployment, *, idle: bool) -> None:
+        here = [each for each in deployment.instances if each.host == self._ender.host]
+        gone = [each for each in here if each.state is InstanceState.READY and not await self._alive(deployment, each)]
+        for each in gone:
+            if await self._ender.lost(deployment, each):
+                _log.error("instance_lost", tenant=deployment.tenant, deployment=deployment.name, run=each.run)
+        for each in here:
+            if each.state is InstanceState.READY and each not in gone and each.revision == deployment.revision:
+                await self._compare(deployment, each)
+        unwanted = {InstanceState.ENDING, InstanceState.STARTING} if idle else {InstanceState.ENDING}
+        ending = [each for each in here if each.state in unwanted]
+        await self._ender.end(deployment, ending, why="it is not wanted any more")
+        if idle and deployment.state is not DeploymentState.STOPPING:
+            await self._repair(deployment)
+
+    async def _compare(self, deployment: Deployment, instance: Instance) -> None:
+        """Disowns an instance that has drifted: a repair replaces it, and it serves until then."""
+        folder = self._ender.folder / deployment.id / instance.run
+        found = await asyncio.to_thread(drifted, folder, deployment.template)
+        if found is None:
             return
-        if await asyncio.to_thread(self._target.alive, place.run, place.pid):
-            return
-        logs = log_folder(self._folder, deployment.id, place.run)
-        lines = await asyncio.to_thread(last_lines, logs)
-        fault = Fault(code=ErrorCode.JOB_FAILED, message=f"The deployment's process is gone. Its last lines:\n{lines}")
         async with self._db.write(deployment.tenant) as session:
-            deployments = DeploymentRepository(session, deployment.tenant)
-            failed = await deployments.fail(deployment.id, fault, now=self._clock.now(), run=place.run)
-        if failed:
-            await asyncio.to_thread(self._target.end_run, place.run, None)
-            _log.error("deployment_lost", tenant=deployment.tenant, deployment=deployment.name, pid=place.pid)
+            await InstanceRepository(session, deployment.tenant).adopt(deployment.id, [instance.run], NO_REVISION)
+            message = f"Instance {instance.run} is replaced: {found}."
+            history = HistoryRepository(session, deployment.tenant)
+            await history.tell(deployment.id, HappeningKind.DRIFTED, message, at=self._clock.now())
+        _log.error(
+            "instance_drifted", tenant=deployment.tenant, deployment=deployment.name, run=instance.run, found=found
+        )
+
+    async def _alive(self, deployment: Deployment, instance: Instance) -> bool:
+        target = self._targets.of(deployment.template.target)
+        return await asyncio.to_thread(target.alive, instance.run, instance.pid or 0)
+
+    async def _repair(self, seen: Deployment) -> None:
+        """Has it repaired, waits, or gives it up."""
+        now = self._clock.now()
+        async with self._db.write(seen.tenant) as session:
+            deployments = DeploymentRepository(session, seen.tenant)
+            history = HistoryRepository(session, seen.tenant)
+            deployment = await deployments.by_id(seen.id)
+            if deployment is None or deployment.job_id != seen.job_id or deployment.state.over or deployment.settled:
+                return
+            since = now - self._restarts.window
+            times = await history.times(seen.id, HappeningKind.RESTARTED, since=since)
+            match self._restarts.verdict(times, now):
+                case Verdict.NOW:
+                    await self._restart(session, deployment)
+                case Verdict.GIVE_UP if not deployment.ready:
+                    fault = await self._crash_loop(history, seen.id, len(times))
+                    await deployments.fail(seen.id, fault, now=now)
+                    await history.tell(seen.id, HappeningKind.FAILED, fault.message, at=now)
+
+    async def _restart(self, session: Session, deployment: Deployment) -> None:
+        spec = {"deployment": deployment.id, "reason": "repair"}
+        job = await self._jobs.enqueue(session, NewJob(tenant=deployment.tenant, kind=JobKind.DEPLOY, spec=spec))
+        if not await DeploymentRepository(session, deployment.tenant).assign(deployment, job):
+            raise Conflict(ErrorCode.STATE_CONFLICT, "Another worker found it first.")  # takes the job back
+        message = "; ".join(deployment.drift) or "It is not as wanted."
+        history = HistoryRepository(session, deployment.tenant)
+        await history.tell(deployment.id, HappeningKind.RESTARTED, message, at=self._clock.now())
+        _log.warning("deployment_not_as_wanted", tenant=deployment.tenant, deployment=deployment.name, found=message)
+
+    async def _crash_loop(self, history: HistoryRepository, deployment_id: str, restarts: int) -> Fault:
+        last = await history.last(deployment_id, HappeningKind.LOST, HappeningKind.FAULT)
+        message = (
+            f"The deployment was started again {restarts} times within {self._restarts.window_seconds:g} s and did not stay. "
+            f"Change it, roll it back, or deploy it again. {last}"
+        )
+        return Fault(code=ErrorCode.JOB_FAILED, message=message.rstrip())

@@ -30,7 +30,7 @@ class Action(StrEnum):
     JOBS_READ = "jobs:read"  # jobs, their logs and results
     JOBS_CREATE = "jobs:create"  # tune, convert and build; cancel
     DEPLOYMENTS_READ = "deployments:read"  # deployments and their logs
-    DEPLOYMENTS_MANAGE = "deployments:manage"  # deploy and stop
+    DEPLOYMENTS_MANAGE = "deployments:manage"  # deploy, change and stop
     AUDIT_READ = "audit:read"  # read and verify the history of the tenant
     WEBHOOKS_MANAGE = "webhooks:manage"  # webhooks and their deliveries
     REQUESTS_READ = "requests:read"  # the request log, usage and quota reports of the own tenant

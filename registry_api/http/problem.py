@@ -65,7 +65,7 @@ def status_of(code: ErrorCode) -> int:  # noqa: C901, PLR0911, PLR0912 - one fla
             return 404
         case E.UPLOAD_NOT_FOUND | E.BUILD_NOT_FOUND | E.DEPLOYMENT_NOT_FOUND | E.TUNING_NOT_FOUND | E.ROUTE_NOT_FOUND:
             return 404
-        case E.APPROVAL_NOT_FOUND | E.WEBHOOK_NOT_FOUND | E.CONVERSION_NOT_FOUND | E.OCI_NOT_FOUND:
+        case E.APPROVAL_NOT_FOUND | E.WEBHOOK_NOT_FOUND | E.CONVERSION_NOT_FOUND | E.OCI_NOT_FOUND | E.IMAGE_NOT_FOUND:
             return 404
         case E.METHOD_NOT_ALLOWED:
             return 405
@@ -103,9 +103,11 @@ def status_of(code: ErrorCode) -> int:  # noqa: C901, PLR0911, PLR0912 - one fla
             return 500
         case E.OCI_DENIED | E.OCI_REFUSED:
             return 502
+        case E.CLUSTER_DENIED | E.CLUSTER_REFUSED | E.CLUSTER_NAMESPACE | E.CLUSTER_IMAGE | E.CLUSTER_NOT_READY:
+            return 502
         case E.QUEUE_FULL | E.STORE_UNAVAILABLE | E.MODEL_NOT_READY | E.DEVICE_UNAVAILABLE | E.OCI_UNREACHABLE:
             return 503
-        case E.IMAGE_BUILDER_MISSING | E.IMAGE_BASE:
+        case E.IMAGE_BUILDER_MISSING | E.IMAGE_BASE | E.CLUSTER_UNREACHABLE | E.CLUSTER_FULL:
             return 503
         case E.JOB_TIMEOUT:
             return 504

@@ -26,9 +26,10 @@ class JobKind(StrEnum):
     """What a job does; one handler each."""
 
     BUILD = "build"  # wraps a variant into a signed Bento
-    DEPLOY = "deploy"  # starts a Bento on a target
+    DEPLOY = "deploy"  # makes what there is of a deployment what is wanted of it
     STOP = "stop"  # ends a deployment
     TUNE = "tune"  # measures a variant on a device
+    IMAGE = "image"  # makes an OCI image of a Bento
     CONVERT = "convert"  # makes variants of other formats and precisions, and compares them with their source
 
 

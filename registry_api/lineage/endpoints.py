@@ -24,7 +24,7 @@ router: Final = APIRouter(tags=["lineage"])
     "/models/{model}/versions/{version}/lineage",
     summary="Where a version comes from and what became of it",
     description="Nodes with their digests, edges from what was first to what was made of it. At most 8 steps back and 100 "
-    "tunings, builds and deployments each, the newest ones.",
+    "tunings, builds, images and deployments each, the newest ones.",
     responses=problems(E.MODEL_NOT_FOUND, E.BLOB_NOT_FOUND, E.BLOB_CORRUPT),
 )
 async def get_lineage(caller: ModelReader, model: NamePath, version: VersionPath, lineages: Lineages) -> LineageOut:

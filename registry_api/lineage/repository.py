@@ -13,6 +13,7 @@ from artifacts.digest import Digest
 from registry_api.builds.tables import BuildRow
 from registry_api.db.session import Session
 from registry_api.deployments.tables import DeploymentRow
+from registry_api.images.tables import ImageRow
 from registry_api.jobs.tables import JobRow
 from registry_api.models.tables import ModelRow, VariantRow, VersionRow
 from registry_api.tunings.tables import TuningRow
@@ -23,7 +24,7 @@ class Made:
     """Something that was made."""
 
     name: str
-    of: str  # digest of the manifest it was made of; of a deployment, the id of the build
+    of: str  # digest of the manifest it was made of; of an image or a deployment, the id of the build
     digest: Digest | None
     state: str
     at: datetime
@@ -67,6 +68,18 @@ class LineageRepository:
             .join(JobRow, JobRow.id == BuildRow.job_id)
             .where(BuildRow.tenant == self._tenant, BuildRow.variant_digest.in_(digests))
             .order_by(BuildRow.number.desc())
+            .limit(self._limit)
+        )
+        rows = (await self._session.execute(query)).all()
+        return [Made(name=name, of=of, digest=digest, state=state, at=at) for name, of, digest, state, at in rows]
+
+    async def images(self, builds: Sequence[str]) -> list[Made]:
+        """Images of these builds."""
+        query = (
+            select(ImageRow.id, ImageRow.build_id, ImageRow.digest, JobRow.state, ImageRow.created_at)
+            .join(JobRow, JobRow.id == ImageRow.job_id)
+            .where(ImageRow.tenant == self._tenant, ImageRow.build_id.in_(builds))
+            .order_by(ImageRow.number.desc())
             .limit(self._limit)
         )
         rows = (await self._session.execute(query)).all()

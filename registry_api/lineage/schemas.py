@@ -16,7 +16,7 @@ class NodeOut(Outgoing):
     kind: NodeKind = Field(description="More kinds may come.")
     name: str
     digest: str | None = Field(description="Of its signed manifest; null: it has none, or not yet.")
-    state: str | None = Field(description="Stage of a version, state of a build, tuning or deployment.")
+    state: str | None = Field(description="Stage of a version, state of a build, image, tuning or deployment.")
     created_at: Timestamp | None
 
     @classmethod

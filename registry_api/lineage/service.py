@@ -97,11 +97,15 @@ class LineageService:
             things = LineageRepository(session, tenant, limit=MAX_MADE + 1)
             tunings = graph.newest(await things.tunings(graph.own))
             builds = graph.newest(await things.builds(graph.own))
+            images = graph.newest(await things.images([build.name for build in builds]))
             deployments = graph.newest(await things.deployments([build.name for build in builds]))
         for tuning in tunings:
             graph.join(graph.forms[tuning.of], graph.add(_made_node(NodeKind.TUNING, tuning)), Relation.MEASURED)
         for build in builds:
             graph.join(graph.forms[build.of], graph.add(_made_node(NodeKind.BENTO, build)), Relation.PACKED)
+        for image in images:
+            target = graph.add(_made_node(NodeKind.IMAGE, image))
+            graph.join(f"{NodeKind.BENTO}:{image.of}", target, Relation.PACKED)
         for deployment in deployments:
             target = graph.add(_made_node(NodeKind.DEPLOYMENT, deployment))
             graph.join(f"{NodeKind.BENTO}:{deployment.of}", target, Relation.DEPLOYED)

@@ -21,6 +21,7 @@ class NodeKind(StrEnum):
     VARIANT = "variant"  # another form of a version: its manifest
     TUNING = "tuning"  # none
     BENTO = "bento"  # a build: the Bento's manifest, once it is built
+    IMAGE = "image"  # the image's manifest, once it is made
     DEPLOYMENT = "deployment"  # the Bento's manifest
     UNKNOWN = "unknown"  # a manifest that the registry does not hold
 
@@ -40,7 +41,7 @@ class Node:
 
     id: str  # "<kind>:<name>", unique in the graph
     kind: NodeKind
-    name: str  # "digits@3", "digits@3/onnx-int8/cpu", the id of a build, the name of a deployment
+    name: str  # "digits@3", "digits@3/onnx-int8/cpu", the id of a build or image, the name of a deployment
     digest: Digest | None = None  # None: it has none, or not yet
     state: str | None = None  # stage of a version, state of what is worked on; None: it has none
     created_at: datetime | None = None

@@ -22,8 +22,19 @@ async def upload(store: BlobStore, tenant: str, path: Path) -> Digest:
         Unavailable: ``STORE_001`` or ``STORE_004``.
     """
     digest = await asyncio.to_thread(_digest, path)
-    await store.put(tenant, _chunks(path), digest=digest.value, size=digest.size)
+    await upload_as(store, tenant, path, digest=digest.value, size=digest.size)
     return digest.value
+
+
+async def upload_as(store: BlobStore, tenant: str, path: Path, *, digest: Digest, size: int) -> None:
+    """Stores a file that must have a digest and a size.
+
+    Raises:
+        InvalidRequest: ``VALID_008`` if it has another size.
+        SignatureError: ``SIGN_004`` if it has another digest.
+        Unavailable: ``STORE_001`` or ``STORE_004``.
+    """
+    await store.put(tenant, _chunks(path), digest=digest, size=size)
 
 
 async def upload_bytes(store: BlobStore, tenant: str, data: bytes) -> Digest:

@@ -41,6 +41,7 @@ class LimitSettings(Section):
     tenant_bytes: Annotated[int, Field(ge=0)] = 100 * GIB  # per tenant: stored and declared; 0 is no limit
     json_bytes: PositiveInt = MIB  # body of any request that is not a file
     json_depth: PositiveInt = 32  # nesting of arrays and objects in a JSON body
+    replicas: Annotated[int, Field(ge=1, le=1000)] = 16  # instances of one deployment
 
 
 class UploadSettings(Section):

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from core.refs import NAME_PATTERN
 from core.settings import Section
 from core.settings import Settings as CoreSettings
 from registry_api.settings.storage import GIB, PositiveFloat, PositiveInt
@@ -27,6 +29,16 @@ class BuildSettings(Section):
     timeout_seconds: PositiveFloat = 1800.0  # of a whole job
     memory_bytes: PositiveInt = 8 * GIB  # address space of the child process
     tflite: Literal["ai-edge-litert", "tflite-runtime"] = "ai-edge-litert"  # what TFLite Bentos are pinned to
+
+
+class ImageSettings(Section):
+    """Image jobs: ``FUROSHIKI_IMAGES__*``."""
+
+    timeout_seconds: PositiveFloat = 3600.0  # of a whole job; the first one of a device class makes a base image too
+    memory_bytes: PositiveInt = 16 * GIB  # address space of each process that builds
+    cache_bytes: PositiveInt = 8 * GIB  # what is kept for later builds of one tenant: wheels and layers
+    mirror: str | None = None  # URL of a Debian mirror for base images; None: this machine's own
+    bases: Path | None = None  # folder with an OCI layout per device class, made elsewhere; None: made from the recipes
 
 
 class TuningSettings(Section):
@@ -51,8 +63,26 @@ class DeploymentSettings(Section):
     timeout_seconds: PositiveFloat = 600.0  # of a whole job
     ready_seconds: PositiveFloat = 120.0  # from the start of a process to its first answer
     grace_seconds: PositiveFloat = 10.0  # from SIGTERM to SIGKILL
-    watch_seconds: PositiveFloat = 5.0  # between two looks for processes that are gone
+    watch_seconds: PositiveFloat = 5.0  # between two comparisons of what runs with what is wanted
+    restarts: PositiveInt = 5  # of one deployment within the window; then it is given up
+    restart_window_seconds: PositiveFloat = 600.0
+    restart_pause_seconds: PositiveFloat = 1.0  # after the first restart; doubles with each further one
     registry_url: str | None = None  # where deployments check keys; None: the address this registry listens on
+
+
+class KubernetesSettings(Section):
+    """The target ``kubernetes``: ``FUROSHIKI_KUBERNETES__*``."""
+
+    namespace: str | None = None  # where deployments run; None: this worker has no such target
+    images: str | None = None  # prefix of the repositories the cluster pulls from: registry.example.com/models
+    instance: Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")] = (
+        "furoshiki"  # which registry this is, in that namespace
+    )
+    kubeconfig: Path | None = None  # None: the service account of the worker's own pod
+    context: str | None = None  # of the kubeconfig; None: its current one
+    values: Path | None = None  # YAML with values of the chart for every deployment: who may call, nodes, pull secrets
+    call_seconds: PositiveFloat = 15.0  # of each call of the cluster's API
+    look_seconds: PositiveFloat = 5.0  # the longest time between two looks at pods that are not ready
 
 
 class WorkerSettings(CoreSettings):
@@ -60,6 +90,8 @@ class WorkerSettings(CoreSettings):
 
     worker: WorkSettings = WorkSettings()
     builds: BuildSettings = BuildSettings()
+    images: ImageSettings = ImageSettings()
     tunings: TuningSettings = TuningSettings()
     conversions: ConversionSettings = ConversionSettings()
     deployments: DeploymentSettings = DeploymentSettings()
+    kubernetes: KubernetesSettings = KubernetesSettings()

@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bounds what a tenant keeps, and removes blobs that nobody refers to any more.
 
-A blob is removed only if no version, variant, build or live upload (open or completed) of its tenant names its digest. A live
-upload never loses a blob that it was told is there. The argument:
+A blob is removed only if no version, variant, build, image or live upload (open or completed) of its tenant names its digest.
+A live upload never loses a blob that it was told is there. The argument:
 
-1.  To declare an upload, to complete one, to end a build and to decide about a blob each happen inside one write transaction
-    that holds the tenant's lock (on SQLite every write transaction excludes all others; elsewhere it is the tenant's row).
+1.  To declare an upload, to complete one, to end a build or an image and to decide about a blob each happen inside one
+    write transaction that holds the tenant's lock (on SQLite every write transaction excludes all others; elsewhere it is
+    the tenant's row).
     The removal itself happens under the lock too, blob by blob: nobody waits longer than for one.
 2.  So each removal is wholly before or wholly after any declaration. Before: the declarer asks the store after its commit,
     sees that the blob is absent and asks for it. After: the decision sees the open upload's row and keeps the blob.
 3.  An upload leaves the state *open* only by being completed, or by being given up, which is for good. Registration asks the
     store while its upload is open and then moves it from *open* to *completed* under the lock. If that succeeds, the upload
     was open all the time in between, so by 2 nothing it names was removed; from the commit on, the version's rows name it.
-4.  Manifests, signatures and archives are named by no row before the transaction that registers them; that transaction asks
-    the store for them, and stores what is gone again.
+4.  Manifests, signatures, archives and blobs of images are named by no row before the transaction that registers them; that
+    transaction asks the store for them, and stores what is gone again.
 5.  Bytes that arrive for an upload that was given up meanwhile are removed by the one who received them: it looks at the
     upload after the blob became visible. If it sees a live upload, whoever gives that up later comes after the blob.
 
@@ -63,9 +64,9 @@ class StoredBlobs:
         if kept > self._tenant_bytes:
             raise Overloaded(
                 ErrorCode.QUOTA_EXCEEDED,
-                f"With this the tenant would keep {kept} bytes in versions, variants, builds and uploads; the limit is "
-                f"{self._tenant_bytes}. Give up uploads that are not needed (their room is free some minutes later), "
-                "or ask the operator for more.",
+                f"With this the tenant would keep {kept} bytes in versions, variants, builds, images and uploads; the "
+                f"limit is {self._tenant_bytes}. Give up uploads that are not needed (their room is free some minutes "
+                "later), or ask the operator for more.",
                 details={"bytes": kept, "limit": self._tenant_bytes},
                 retry_after=_RETRY_SECONDS,
             )

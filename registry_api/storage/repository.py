@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads every row of a tenant that refers to a blob: versions, variants, conversions, builds and uploads not given up."""
+"""Reads every row of a tenant that refers to a blob: versions, variants, conversions, builds, images and uploads not
+given up.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +17,7 @@ from registry_api.builds.tables import BuildRow
 from registry_api.conversions.tables import CalibrationRow, ConversionResultRow, ConversionRow, VariantFileRow
 from registry_api.db.session import Session
 from registry_api.deployments.tables import DeploymentRow
+from registry_api.images.tables import ImageBlobRow, ImageRow
 from registry_api.jobs.tables import JobLogRow, JobRow
 from registry_api.models.tables import VariantRow, VersionFileRow, VersionRow
 from registry_api.models.uploads.tables import UploadFileRow, UploadRow
@@ -45,6 +48,8 @@ _REQUIRED: Final[tuple[tuple[InstrumentedAttribute[str], tuple[_Column, ...]], .
             *(BuildRow.digest, BuildRow.signature_digest, BuildRow.archive_digest),
         ),
     ),
+    (ImageRow.tenant, (ImageRow.variant_digest, ImageRow.variant_signature_digest)),
+    (ImageBlobRow.tenant, (ImageBlobRow.digest,)),
 )
 """Columns that name a blob, with the column that says whose row it is."""
 
@@ -57,10 +62,11 @@ class StorageRepository:
         self._tenant = tenant
 
     async def kept_bytes(self) -> int:
-        """Bytes of distinct blobs: files of versions and variants, calibration data, archives of builds, declared uploads.
+        """Bytes of distinct blobs: files of versions and variants, calibration data, archives of builds, images, uploads.
 
-        An upload that was given up counts until its row is removed: until then its blobs may be there. The archive of a
-        build counts with the bytes of its files. Manifests and signatures are small and do not count.
+        An upload counts as declared; one that was given up until its row is removed: until then its blobs may be there.
+        The archive of a build counts with the bytes of its files. Manifests and signatures are small and do not count, but
+        for those of images, which are blobs like all of an image.
         """
         declared = select(UploadFileRow.digest, UploadFileRow.size).join(
             UploadRow, UploadRow.id == UploadFileRow.upload_id
@@ -68,7 +74,7 @@ class StorageRepository:
         kept = union_all(
             *(
                 select(table.digest, table.size).where(table.tenant == self._tenant)
-                for table in (VersionFileRow, VariantFileRow, CalibrationRow)
+                for table in (VersionFileRow, VariantFileRow, CalibrationRow, ImageBlobRow)
             ),
             select(BuildRow.archive_digest, BuildRow.size).where(
                 BuildRow.tenant == self._tenant, BuildRow.archive_digest.is_not(None)
@@ -106,11 +112,11 @@ class StorageRepository:
         return frozenset(found for found in await self._session.scalars(wanted) if found is not None)
 
     async def sizes(self) -> dict[Digest, int]:
-        """How many bytes files of versions and variants and calibration data have, by digest."""
+        """How many bytes files of versions and variants, calibration data and blobs of images have, by digest."""
         found = union(
             *(
                 select(table.digest, table.size).where(table.tenant == self._tenant)
-                for table in (VersionFileRow, VariantFileRow, CalibrationRow)
+                for table in (VersionFileRow, VariantFileRow, CalibrationRow, ImageBlobRow)
             )
         )
         return {row.digest: row.size for row in await self._session.execute(found)}
@@ -139,7 +145,8 @@ async def tenant_names(session: Session) -> list[str]:
 
 
 async def forget_jobs(session: Session, *, ended_before: datetime, most: int) -> int:
-    """Removes ended jobs and their logs; of a job that a build, tuning, conversion or deployment names, the log only.
+    """Removes ended jobs and their logs; of a job that a build, image, tuning, conversion or deployment names, the log
+    only.
 
     Args:
         session: For every tenant.
@@ -149,7 +156,7 @@ async def forget_jobs(session: Session, *, ended_before: datetime, most: int) ->
     Returns:
         How many were removed or lost their log; fewer than ``most``: there are no more.
     """
-    tables = (BuildRow, TuningRow, ConversionRow, DeploymentRow)
+    tables = (BuildRow, ImageRow, TuningRow, ConversionRow, DeploymentRow)
     named = union(*(select(table.job_id) for table in tables)).subquery()
     is_named = JobRow.id.in_(select(named.c.job_id))
     due = select(JobRow.number, is_named.label("named")).where(

@@ -28,6 +28,7 @@ class EventKind(StrEnum):
     ALIAS_MOVED = "alias.moved"
     CONVERSION_FINISHED = "conversion.finished"
     BUILD_FINISHED = "build.finished"
+    IMAGE_FINISHED = "image.finished"
     DEPLOYMENT_CHANGED = "deployment.changed"
     KEY_CREATED = "key.created"
     KEY_REVOKED = "key.revoked"
@@ -41,7 +42,7 @@ class Event:
     id: str
     tenant: str
     kind: EventKind
-    subject: str  # 'model', 'model@version', 'model@alias', 'build/id', 'deployment/name', 'key/id'
+    subject: str  # 'model', 'model@version', 'model@alias', 'build/id', 'image/id', 'deployment/name', 'key/id'
     old: Mapping[str, Any] | None
     new: Mapping[str, Any] | None
     actor: str

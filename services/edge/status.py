@@ -25,7 +25,7 @@ def http_status(code: E) -> int:  # noqa: C901, PLR0911, PLR0912 -- one flat tab
             return 404
         case E.KEY_NOT_FOUND | E.UPLOAD_NOT_FOUND | E.BUILD_NOT_FOUND | E.DEPLOYMENT_NOT_FOUND | E.TUNING_NOT_FOUND:
             return 404
-        case E.APPROVAL_NOT_FOUND | E.WEBHOOK_NOT_FOUND | E.CONVERSION_NOT_FOUND | E.OCI_NOT_FOUND:
+        case E.APPROVAL_NOT_FOUND | E.WEBHOOK_NOT_FOUND | E.CONVERSION_NOT_FOUND | E.OCI_NOT_FOUND | E.IMAGE_NOT_FOUND:
             return 404
         case E.METHOD_NOT_ALLOWED:
             return 405
@@ -57,9 +57,11 @@ def http_status(code: E) -> int:  # noqa: C901, PLR0911, PLR0912 -- one flat tab
             return 502
         case E.IMAGE_SBOM | E.IMAGE_PROVENANCE | E.IMAGE_CHAIN | E.OCI_DENIED | E.OCI_REFUSED:
             return 502
+        case E.CLUSTER_DENIED | E.CLUSTER_REFUSED | E.CLUSTER_NAMESPACE | E.CLUSTER_IMAGE | E.CLUSTER_NOT_READY:
+            return 502
         case E.MODEL_NOT_READY | E.DEVICE_UNAVAILABLE | E.STORE_UNAVAILABLE | E.JOB_LEASE_LOST | E.OCI_UNREACHABLE:
             return 503
-        case E.IMAGE_BUILDER_MISSING | E.IMAGE_BASE:
+        case E.IMAGE_BUILDER_MISSING | E.IMAGE_BASE | E.CLUSTER_UNREACHABLE | E.CLUSTER_FULL:
             return 503
         case E.TIMEOUT | E.JOB_TIMEOUT:
             return 504

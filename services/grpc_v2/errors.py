@@ -38,7 +38,7 @@ def grpc_status(code: E) -> StatusCode:  # noqa: C901, PLR0911, PLR0912 -- one f
             return StatusCode.NOT_FOUND
         case E.KEY_NOT_FOUND | E.UPLOAD_NOT_FOUND | E.BUILD_NOT_FOUND | E.DEPLOYMENT_NOT_FOUND | E.TUNING_NOT_FOUND:
             return StatusCode.NOT_FOUND
-        case E.WEBHOOK_NOT_FOUND | E.CONVERSION_NOT_FOUND | E.OCI_NOT_FOUND:
+        case E.WEBHOOK_NOT_FOUND | E.CONVERSION_NOT_FOUND | E.OCI_NOT_FOUND | E.IMAGE_NOT_FOUND:
             return StatusCode.NOT_FOUND
         case E.ROUTE_NOT_FOUND | E.METHOD_NOT_ALLOWED:
             return StatusCode.UNIMPLEMENTED
@@ -56,6 +56,8 @@ def grpc_status(code: E) -> StatusCode:  # noqa: C901, PLR0911, PLR0912 -- one f
             return StatusCode.FAILED_PRECONDITION
         case E.OCI_DENIED | E.OCI_REFUSED | E.OCI_TAG_MOVED:
             return StatusCode.FAILED_PRECONDITION
+        case E.CLUSTER_DENIED | E.CLUSTER_REFUSED | E.CLUSTER_NAMESPACE | E.CLUSTER_IMAGE | E.CLUSTER_NOT_READY:
+            return StatusCode.FAILED_PRECONDITION
         case E.IMAGE_PLATFORM | E.IMAGE_COMMANDS | E.IMAGE_SBOM | E.IMAGE_PROVENANCE | E.IMAGE_CHAIN:
             return StatusCode.FAILED_PRECONDITION
         case E.BLOB_CORRUPT:
@@ -64,7 +66,7 @@ def grpc_status(code: E) -> StatusCode:  # noqa: C901, PLR0911, PLR0912 -- one f
             return StatusCode.RESOURCE_EXHAUSTED
         case E.MODEL_NOT_READY | E.DEVICE_UNAVAILABLE | E.STORE_UNAVAILABLE | E.OCI_UNREACHABLE:
             return StatusCode.UNAVAILABLE
-        case E.IMAGE_BUILDER_MISSING | E.IMAGE_BASE:
+        case E.IMAGE_BUILDER_MISSING | E.IMAGE_BASE | E.CLUSTER_UNREACHABLE | E.CLUSTER_FULL:
             return StatusCode.UNAVAILABLE
         case E.TIMEOUT | E.JOB_TIMEOUT:
             return StatusCode.DEADLINE_EXCEEDED

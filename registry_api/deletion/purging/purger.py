@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Purges what was deleted and whose time is over; part of housekeeping.
 
-A version goes in one transaction: its rows, those of builds, tunings and uploads that name its blobs, the event and the
-history, or nothing. From then on nobody refers to its blobs, and the collection removes those that nobody else needs.
+A version goes in one transaction: its rows, those of builds, images, tunings and uploads that name its blobs, the event and
+the history, or nothing. From then on nobody refers to its blobs, and the collection removes those that nobody else needs.
 
 A model is first closed in one transaction, from which on it cannot be restored; its versions then go one by one, in this
 sweep or, if the process is killed, in the next. Its row stays, without text, and keeps name and count: a later model of that

@@ -14,6 +14,7 @@ from registry_api.builds.tables import BuildRow
 from registry_api.conversions.tables import CalibrationRow, ConversionResultRow, ConversionRow, VariantFileRow
 from registry_api.db.session import Session
 from registry_api.deployments.tables import DeploymentRow
+from registry_api.images.tables import ImageBlobRow, ImageRow
 from registry_api.models.cards.tables import CardRow
 from registry_api.models.search.tables import ModelTermRow
 from registry_api.models.tables import ModelRow, VariantRow, VersionFileRow, VersionRow
@@ -69,6 +70,7 @@ class PurgeRepository:
         """Removes everything that names the version or its blobs; history and events stay."""
         digests = select(VariantRow.digest).where(VariantRow.tenant == self._tenant, VariantRow.version_id == row.id)
         builds = select(BuildRow.id).where(BuildRow.tenant == self._tenant, BuildRow.variant_digest.in_(digests))
+        images = select(ImageRow.id).where(ImageRow.tenant == self._tenant, ImageRow.variant_digest.in_(digests))
         variants = select(VariantRow.id).where(VariantRow.tenant == self._tenant, VariantRow.version_id == row.id)
         conversions = select(ConversionRow.id).where(
             ConversionRow.tenant == self._tenant, ConversionRow.model == model, ConversionRow.version == row.version
@@ -76,6 +78,8 @@ class PurgeRepository:
         uploads = await self._uploads(model, row)
         for table, condition in (
             (DeploymentRow, DeploymentRow.build_id.in_(builds)),
+            (ImageBlobRow, ImageBlobRow.image_id.in_(images)),
+            (ImageRow, ImageRow.variant_digest.in_(digests)),
             (BuildRow, BuildRow.variant_digest.in_(digests)),
             (TuningRow, TuningRow.variant_digest.in_(digests)),
             (ConversionResultRow, ConversionResultRow.conversion_id.in_(conversions)),

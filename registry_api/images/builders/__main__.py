@@ -9,6 +9,7 @@ JSON on stderr and exit status 3.
 from __future__ import annotations
 
 import functools
+import resource
 import sys
 from pathlib import Path
 
@@ -48,8 +49,11 @@ def base_command(device: str, state: Path, architecture: str, mirror: str | None
 @click.argument("result", type=click.Path(path_type=Path))
 def build_command(spec: Path, result: Path) -> None:
     """Makes the image that SPEC describes and writes what it became to RESULT."""
+    wanted = msgspec.json.decode(spec.read_bytes(), type=ImageSpec)
+    if wanted.memory_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_AS, (wanted.memory_bytes, wanted.memory_bytes))
     try:
-        made = build(msgspec.json.decode(spec.read_bytes(), type=ImageSpec), _tell)
+        made = build(wanted, _tell)
     except FuroshikiError as error:
         _refuse(error)
     result.write_bytes(msgspec.json.encode(made))

@@ -35,6 +35,7 @@ class ImageSpec(msgspec.Struct, frozen=True, kw_only=True):
     scratch: str  # private
     cache: str
     target: str  # where the layout with the image is written; new or empty
+    memory_bytes: int | None = None  # address space of each process that builds; None: no limit
 
 
 class ImageResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""buildah and podman with a storage and a configuration of their own, gone with the build.
+"""buildah and podman with a storage and a configuration of their own; in a ``with`` block gone with the build.
 
 Nothing of this machine's images and container settings takes part, and nothing is left behind. The settings are those that
 work everywhere: no cgroup of its own, the host's network, chroot isolation, runc; so also inside of a container
@@ -9,11 +9,13 @@ and without systemd.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from artifacts.durable import write_atomically
 from registry_api.images.builders.interface import Tell
 from registry_api.images.builders.running import Ended, run
 
@@ -26,6 +28,8 @@ netns = "host"
 runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
+lock_type = "file"
+tmp_dir = "{home}/run/libpod"
 """
 _STORAGE: Final = """[storage]
 driver = "{driver}"
@@ -66,12 +70,19 @@ class PrivateStorage:
         (self._home / name).symlink_to(root.resolve())
         return f"oci:{name}"
 
-    def __enter__(self) -> Self:
-        self._home.mkdir(parents=True)
+    def configure(self) -> None:
+        """Writes the configuration, in one step each: other tools may be at work in the same folder."""
+        self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
         driver = "overlay" if os.geteuid() == 0 else "vfs"
-        (self._home / "policy.json").write_text(_POLICY)
-        (self._home / "containers.conf").write_text(_CONTAINERS)
-        (self._home / "storage.conf").write_text(_STORAGE.format(driver=driver, home=self._home))
+        for name, text in (
+            ("policy.json", _POLICY),
+            ("containers.conf", _CONTAINERS.format(home=self._home)),
+            ("storage.conf", _STORAGE.format(driver=driver, home=self._home)),
+        ):
+            write_atomically(self._home / name, text.encode(), mode=0o600, replace=True)
+
+    def __enter__(self) -> Self:
+        self.configure()
         return self
 
     def __exit__(
@@ -94,6 +105,11 @@ def unmount_below(folder: Path) -> None:
     To be called before the scratch folder of a build is removed, whoever removes it.
     """
     below = f"{folder.resolve()}/"
-    mounted = [line.split(" ")[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    mounted = [_unescaped(line.split(" ")[4]) for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     for point in sorted((point for point in mounted if point.startswith(below)), reverse=True):
         run(["umount", "--lazy", point], what="umount")
+
+
+def _unescaped(point: str) -> str:
+    """A path as the kernel writes it in ``mountinfo``, where blanks and backslashes are octal numbers."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), point)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What jobs make: builds, tunings, conversions. What all of them have in common is here, once."""
+"""What jobs make: builds, images, tunings, conversions. What all of them have in common is here, once."""

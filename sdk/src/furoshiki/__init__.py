@@ -23,7 +23,13 @@ from furoshiki.conversions import (
     Recipe,
 )
 from furoshiki.deletions import Deletion
-from furoshiki.deployments import Deployment
+from furoshiki.deployments import (
+    Deployment,
+    DeploymentEvent,
+    DeploymentInstance,
+    DeploymentLimits,
+    DeploymentRevision,
+)
 from furoshiki.errors import (
     AuthError,
     ConfigError,
@@ -42,9 +48,11 @@ from furoshiki.errors import (
     Unavailable,
 )
 from furoshiki.gates import Evidence, Readiness, TargetGates, UnmetGate
+from furoshiki.images import Image, ImageLayer
 from furoshiki.inference import InferenceResult, ModelMetadata
 from furoshiki.jobs import Job, JobError
 from furoshiki.keys import Key, NewKey
+from furoshiki.layouts import ImageFolder
 from furoshiki.logs import LogChunk
 from furoshiki.models import Model
 from furoshiki.progress import Progress
@@ -85,11 +93,18 @@ __all__ = [
     "Delivery",
     "DeliveryAttempt",
     "Deployment",
+    "DeploymentEvent",
+    "DeploymentInstance",
+    "DeploymentLimits",
+    "DeploymentRevision",
     "Deprecation",
     "Evidence",
     "File",
     "FuroshikiError",
     "Identity",
+    "Image",
+    "ImageFolder",
+    "ImageLayer",
     "InferenceResult",
     "InvalidRequest",
     "Job",

@@ -29,6 +29,7 @@ from furoshiki.config import Config, config_path, resolve
 from furoshiki.conversions import Conversions
 from furoshiki.deployments import Deployments
 from furoshiki.gates import Gates
+from furoshiki.images import Images
 from furoshiki.inference import Inference, InferenceResult
 from furoshiki.jobs import Jobs
 from furoshiki.keys import Keys
@@ -86,6 +87,7 @@ class _Surface(Resource[D]):
         self.conversions: Conversions[D] = Conversions(transport, api)
         self.variants: Variants[D] = Variants(transport, api)
         self.builds: Builds[D] = Builds(transport, api)
+        self.images: Images[D] = Images(transport, api)
         self.deployments: Deployments[D] = Deployments(transport, api)
         self.keys: Keys[D] = Keys(transport, api)
         self.tenants: Tenants[D] = Tenants(transport, api)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Deployments: Bentos that serve."""
+"""Deployments: Bentos and images that serve."""
 
 from __future__ import annotations
 
@@ -18,40 +18,120 @@ _STOPPED: Final = frozenset({"stopped", "failed"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentLimits:
+    """What one instance may use at most."""
+
+    cpus: float | None = None  # None: no limit
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentInstance:
+    """One instance of a deployment."""
+
+    run: str
+    revision: int
+    state: str  # "starting", "ready" or "ending"
+    host: str
+    url: str | None = None
+    pid: int | None = None
+
+    @property
+    def summary(self) -> str:
+        """A few words."""
+        return f"{self.state} {self.url or self.run} (revision {self.revision})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """One Bento on one target."""
+    """A Bento or an image on a target: what is wanted, and what there is of it."""
 
     name: str
     tenant: str
-    build_id: str
+    build_id: str  # of the Bento, or of the Bento inside the image
+    image_id: str | None = None  # None: the Bento itself is served
     model: str
     version: int
     digest: str | None = None
     target: str
     auth: str  # "api_key" or "open"
+    limits: DeploymentLimits = DeploymentLimits()
     state: str  # "pending", "starting", "running", "stopping", "stopped" or "failed"
-    url: str | None = None  # where it answers; None while it does not
+    replicas: int = 1  # how many instances are wanted
+    revision: int = 1  # what is wanted
+    serving_revision: int | None = None  # what serves; None: nothing does
+    instances: tuple[DeploymentInstance, ...] = ()
+    drift: tuple[str, ...] = ()  # how it differs from what is wanted; empty: it does not
+    url: str | None = None  # where its first instance answers; None while none does
     pid: int | None = None
     job_id: str | None = None
-    error: JobError | None = None
+    error: JobError | None = None  # why it failed; of one that runs, why it is not as wanted
     created_at: datetime
     updated_at: datetime
+
+    @property
+    def ready(self) -> str:
+        """How many instances are ready, of how many."""
+        return f"{sum(each.state == 'ready' for each in self.instances)}/{self.replicas}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentRevision:
+    """What was wanted of a deployment, from some time on."""
+
+    revision: int
+    build_id: str
+    image_id: str | None = None
+    model: str
+    version: int
+    digest: str | None = None
+    target: str
+    auth: str
+    limits: DeploymentLimits = DeploymentLimits()
+    reason: str = ""
+    created_by: str  # the key that asked
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentEvent:
+    """Something that happened to a deployment."""
+
+    kind: str
+    message: str
+    at: datetime
 
 
 class Deployments(Resource[D]):
     """``client.deployments``."""
 
     @operation
-    def create(self, name: str, *, build_id: str, target: str = "process", auth: str = "api_key") -> Steps[Deployment]:
-        """Starts serving a build under a name.
+    def create(
+        self,
+        name: str,
+        *,
+        build_id: str | None = None,
+        image_id: str | None = None,
+        target: str | None = None,
+        auth: str = "api_key",
+        replicas: int = 1,
+        cpus: float | None = None,
+        memory_bytes: int | None = None,
+    ) -> Steps[Deployment]:
+        """Starts serving a build or an image under a name.
 
         Args:
             name: The deployment.
-            build_id: A build that succeeded.
-            target: Where it runs.
+            build_id: A build that succeeded; this or ``image_id``.
+            image_id: An image that succeeded.
+            target: Where it runs: ``process`` for builds, ``podman`` for images; None: the one that fits.
             auth: ``api_key``, or ``open`` on loopback only.
+            replicas: How many instances.
+            cpus: The most processors of each instance; images only.
+            memory_bytes: The most memory of each instance; images only.
         """
-        fields = {"name": name, "build_id": build_id, "target": target, "auth": auth}
+        template = {"build_id": build_id, "image_id": image_id, "auth": auth, "limits": _limits(cpus, memory_bytes)}
+        fields = {"name": name, "target": target, "replicas": replicas, **template}
         return (yield from self._api.fetch(json_request("POST", "/deployments", fields), Deployment))
 
     @operation
@@ -65,6 +145,56 @@ class Deployments(Resource[D]):
         yield from self._api.pages("/deployments", Deployment)
 
     @operation
+    def update(
+        self,
+        name: str,
+        *,
+        build_id: str | None = None,
+        image_id: str | None = None,
+        auth: str | None = None,
+        replicas: int | None = None,
+        cpus: float | None = None,
+        memory_bytes: int | None = None,
+    ) -> Steps[Deployment]:
+        """Begins to change a deployment; what serves does so until the new instances are ready.
+
+        Args:
+            name: The deployment.
+            build_id: Another build; None: as it is, here and below.
+            image_id: Another image.
+            auth: ``api_key`` or ``open``.
+            replicas: How many instances. Changing nothing else makes no revision.
+            cpus: The most processors of each instance, together with ``memory_bytes``: both limits are replaced.
+            memory_bytes: The most memory of each instance.
+        """
+        template = {"build_id": build_id, "image_id": image_id, "auth": auth, "limits": _limits(cpus, memory_bytes)}
+        request = json_request("PATCH", path("deployments", name), {"replicas": replicas, **template})
+        return (yield from self._api.fetch(request, Deployment))
+
+    @operation
+    def rollback(self, name: str, *, revision: int | None = None, reason: str | None = None) -> Steps[Deployment]:
+        """Begins to make a deployment what it was.
+
+        Args:
+            name: The deployment.
+            revision: Which one; None: after an update that failed what serves, else the one before.
+            reason: For the history.
+        """
+        fields = {"revision": revision, "reason": reason}
+        request = json_request("POST", path("deployments", name, "rollback"), fields)
+        return (yield from self._api.fetch(request, Deployment))
+
+    @listing
+    def revisions(self, name: str) -> Items[DeploymentRevision]:
+        """What was wanted of a deployment, newest first."""
+        yield from self._api.pages(path("deployments", name, "revisions"), DeploymentRevision)
+
+    @listing
+    def events(self, name: str) -> Items[DeploymentEvent]:
+        """What happened to a deployment, newest first."""
+        yield from self._api.pages(path("deployments", name, "events"), DeploymentEvent)
+
+    @operation
     def stop(self, name: str) -> Steps[Deployment]:
         """Begins to stop a deployment; :meth:`wait` tells when it has stopped."""
         request = json_request("POST", path("deployments", name, "stop"), {}, repeatable=True)
@@ -72,7 +202,7 @@ class Deployments(Resource[D]):
 
     @operation
     def wait(self, name: str, *, timeout: float | None = None, progress: OnJob | None = None) -> Steps[Deployment]:
-        """Waits for what was last asked of a deployment: that it runs, or that it has stopped.
+        """Waits for what was last asked of a deployment: that it is as wanted, or that it has stopped.
 
         Args:
             name: The deployment.
@@ -80,7 +210,7 @@ class Deployments(Resource[D]):
             progress: Told the deployment's job after every look at it.
 
         Raises:
-            JobFailed: If it failed.
+            JobFailed: If it failed, or an update did and what served before goes on.
             DeadlineExceeded: ``TIMEOUT_001``; the deployment goes on.
         """
         deployment = yield from Deployments.get.steps(self, name)
@@ -105,3 +235,8 @@ class Deployments(Resource[D]):
             return (yield from Deployments.get.steps(self, name)).state in _STOPPED
 
         yield from follow(self._api, path("deployments", name, "logs"), ended, offset)
+
+
+def _limits(cpus: float | None, memory_bytes: int | None) -> dict[str, float | int] | None:
+    named = {"cpus": cpus, "memory_bytes": memory_bytes}
+    return {name: value for name, value in named.items() if value is not None} or None

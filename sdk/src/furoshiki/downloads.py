@@ -26,18 +26,19 @@ from furoshiki.progress import OnProgress, Progress
 from furoshiki.steps import Request, Steps, path, work
 
 DOCUMENT_LIMIT: Final = 32 * 1024 * 1024  # bytes of a manifest or signature
-_READ_TIMEOUT: Final = 120.0  # seconds of silence tolerated inside a file
+READ_TIMEOUT: Final = 120.0  # seconds of silence tolerated inside a file
+_PIECE: Final = 1024 * 1024  # bytes hashed at a time
 
 
 class FileSink:
     """Writes a reply's body to a file, hashing it on the way.
 
     Args:
-        file: An empty file open for writing.
+        file: A file open for writing; empty, unless :meth:`recover` is called.
         size: Bytes expected.
         digest: Digest expected.
         name: What to call it in a refusal.
-        on_bytes: Told the bytes received so far in this attempt.
+        on_bytes: Told the bytes that are there so far.
     """
 
     def __init__(
@@ -50,12 +51,22 @@ class FileSink:
         self._on_bytes = on_bytes
         self._hash = hashlib.sha256()
         self._seen = 0
+        self._kept = self._hash.copy()
+        self._start = 0
+
+    def recover(self) -> int:
+        """Takes what the file holds for the beginning; how many bytes that is. Blocks while they are hashed."""
+        while piece := self._file.read(_PIECE):
+            self._hash.update(piece)
+            self._seen += len(piece)
+        self._start, self._kept = self._seen, self._hash.copy()
+        return self._start
 
     def restart(self) -> None:
-        """Begins anew."""
-        self._file.seek(0)
+        """Begins anew, after what was recovered."""
+        self._file.seek(self._start)
         self._file.truncate()
-        self._hash, self._seen = hashlib.sha256(), 0
+        self._hash, self._seen = self._kept.copy(), self._start
 
     def write(self, chunk: bytes) -> None:
         """Takes the next bytes.
@@ -113,11 +124,11 @@ def download_bundle(api: Api, root: str, digest: str, directory: Path, progress:
                         method="GET",
                         path=f"{root}/files{path(*file.path.split('/'))}",
                         sink=sink,
-                        read_timeout=_READ_TIMEOUT,
+                        read_timeout=READ_TIMEOUT,
                     )
                 )
                 sink.check()
-                yield from work(lambda opened=target: _flush(opened))  # type: ignore[misc]
+                yield from work(lambda opened=target: flush(opened))  # type: ignore[misc]
             done += file.size
     return manifest
 
@@ -132,7 +143,8 @@ def _teller(progress: OnProgress | None, name: str, before: int, total: int) -> 
     return lambda seen: progress(Progress(phase="download", path=name, done=before + seen, total=total))
 
 
-def _flush(file: BinaryIO) -> None:
+def flush(file: BinaryIO) -> None:
+    """Makes what was written durable."""
     file.flush()
     os.fsync(file.fileno())
 

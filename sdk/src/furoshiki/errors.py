@@ -13,7 +13,7 @@
     │   ├── Unavailable         DEVICE_001, MODEL_002, STORE_001 …, HTTP 502/503/504
     │   ├── DeadlineExceeded    TIMEOUT_001
     │   └── ConnectionFailed    CLIENT_002: nothing answered, or the connection was cut
-    ├── SignatureRefused      SIGN_*: do not use these bytes
+    ├── SignatureRefused      SIGN_*, IMAGE_005 to IMAGE_007: do not use these bytes
     ├── JobFailed             JOB_*: read the job's log
     └── ServerFault           everything else: ask an operator, naming the request id
 

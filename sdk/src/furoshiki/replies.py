@@ -58,10 +58,13 @@ _BY_PREFIX: Final[tuple[tuple[str, type[FuroshikiError]], ...]] = (
     ("OCI_003", NotFound),
     ("OCI_005", Conflict),
     ("OCI_001", Unavailable),
+    ("CLUSTER_001", Unavailable),
+    ("CLUSTER_005", Unavailable),
     ("IMAGE_001", Unavailable),
     ("IMAGE_002", Unavailable),
     ("IMAGE_003", InvalidRequest),
     ("IMAGE_004", InvalidRequest),
+    ("IMAGE_008", NotFound),
     ("IMAGE_", SignatureRefused),
     ("VALID_006", NotFound),
     ("UPLOAD_", Conflict),
@@ -80,6 +83,7 @@ _BY_PREFIX: Final[tuple[tuple[str, type[FuroshikiError]], ...]] = (
     ("SIGN_", SignatureRefused),
     ("JOB_", JobFailed),
     ("OCI_", ServerFault),
+    ("CLUSTER_", ServerFault),
     ("INTERNAL_", ServerFault),
     ("INFER_", ServerFault),
 )
@@ -148,6 +152,11 @@ def error_of(reply: Reply, *, now: datetime) -> FuroshikiError | None:
         details=problem.details,
         retryable=problem.retryable,
     )
+
+
+def error_named(code: str, message: str) -> FuroshikiError:
+    """The error for a code of the server's that came from elsewhere than a reply."""
+    return _kind(code, 500)(code, message)
 
 
 def retry_after(value: str | None, *, now: datetime) -> float | None:

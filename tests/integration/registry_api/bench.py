@@ -59,11 +59,11 @@ class Bench:
         await until(final)
         return found
 
-    async def push(self, model: str = "digits") -> dict[str, Any]:
-        """Registers the next version of a tiny real model."""
+    async def push(self, model: str = "digits", *, seed: int = 0) -> dict[str, Any]:
+        """Registers the next version of a tiny real model, whose answers differ by ``seed``."""
         if model not in [item["name"] for item in (await self.api.ok("GET", "/models"))["items"]]:
             await self.api.ok("POST", "/models", json={"name": model})
-        version: dict[str, Any] = await self.api.push(model, {"model.onnx": tiny_onnx()})
+        version: dict[str, Any] = await self.api.push(model, {"model.onnx": tiny_onnx(seed)})
         return version
 
     async def build(self, **fields: Any) -> dict[str, Any]:
@@ -84,6 +84,13 @@ class Bench:
         asked = await self.api.ok("POST", "/deployments", json=body)
         await self.ended(asked["job_id"])
         return await self.deployment(asked["name"])
+
+    async def change(
+        self, method: str = "PATCH", path: str = "", **fields: Any
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Changes deployment ``shop``; the job, once it has ended, and what there is then. A worker must be at work."""
+        asked = await self.api.ok(method, f"/deployments/shop{path}", json=fields)
+        return await self.ended(asked["job_id"]), await self.deployment()
 
     async def deployment(self, name: str = "shop") -> dict[str, Any]:
         """A deployment as shown."""

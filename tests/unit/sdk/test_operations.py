@@ -95,6 +95,38 @@ def test_deployment_lives_and_stops(either: Either, client: Client, service: Fak
     assert [one.name for one in either(lambda one: one.deployments.list())] == ["prod"]
 
 
+def test_deployment_changes_and_goes_back(either: Either, client: Client, service: FakeService) -> None:
+    """Scaling makes no revision; an update does, and so does a rollback; both are in the history."""
+    build = client.builds.wait(client.builds.create("digits").id)
+    client.deployments.create("prod", build_id=build.id)
+    client.deployments.wait("prod")
+    either(lambda one: one.deployments.update("prod", replicas=2))
+    scaled = either(lambda one: one.deployments.wait("prod"))
+    assert (scaled.revision, scaled.ready, len(scaled.instances)) == (1, "2/2", 2)
+    service.operations.fail_jobs = True
+    client.deployments.update("prod", auth="open")
+    with pytest.raises(JobFailed, match="As told"):
+        either(lambda one: one.deployments.wait("prod"))
+    kept = client.deployments.get("prod")
+    assert (kept.state, kept.revision, kept.serving_revision) == ("running", 2, 1)
+    service.operations.fail_jobs = False
+    client.deployments.rollback("prod", revision=1, reason="slow")
+    assert either(lambda one: one.deployments.wait("prod")).auth == "api_key"
+    history = either(lambda one: one.deployments.revisions("prod"))
+    assert next((each.revision, each.auth, each.reason) for each in history) == (3, "api_key", "slow")
+    assert next(each.kind for each in either(lambda one: one.deployments.events("prod"))) == "rolled_back"
+
+
+def test_an_image_is_deployed_with_limits(client: Client) -> None:
+    """An image runs by podman, with the limits that were asked for."""
+    build = client.builds.wait(client.builds.create("digits").id)
+    image = client.images.create(build.id)
+    client.images.wait(image.id)
+    made = client.deployments.create("prod", image_id=image.id, cpus=0.5, memory_bytes=1 << 30)
+    assert (made.target, made.image_id, made.build_id) == ("podman", image.id, build.id)
+    assert (made.limits.cpus, made.limits.memory_bytes) == (0.5, 1 << 30)
+
+
 def test_unfinished_build_is_not_deployed(either: Either, client: Client) -> None:
     """Only a build that succeeded can be deployed."""
     build = client.builds.create("digits")

@@ -23,6 +23,7 @@ RESOURCES = (
     "conversions",
     "deployments",
     "gates",
+    "images",
     "inference",
     "jobs",
     "keys",

@@ -17,9 +17,11 @@ from furoshiki.cli.card import card, tag
 from furoshiki.cli.convert import convert
 from furoshiki.cli.deletion import model, version
 from furoshiki.cli.deploy import deploy, stop
+from furoshiki.cli.deployments import deployments
 from furoshiki.cli.devices import devices
 from furoshiki.cli.exits import Exit
 from furoshiki.cli.gates import gates
+from furoshiki.cli.image import image
 from furoshiki.cli.infer import infer
 from furoshiki.cli.keys import keys
 from furoshiki.cli.lineage import lineage
@@ -69,10 +71,12 @@ for _command in (
     card,
     convert,
     deploy,
+    deployments,
     deprecate,
     devices,
     gates,
     history,
+    image,
     infer,
     keys,
     lineage,

@@ -12,15 +12,23 @@ from furoshiki.cli.build import wait_for_build
 from furoshiki.cli.ps import FACTS
 from furoshiki.cli.refs import Ref, parse_ref
 from furoshiki.cli.render import show_one
+from furoshiki.cli.sizes import parse_size
+from furoshiki.deployments import Deployment
 
 _USABLE = ("succeeded", "running", "queued")
 
 
+def optional_ref(ctx: click.Context, param: click.Parameter, value: str | None) -> Ref | None:
+    """As :func:`parse_ref`, where nothing may stand."""
+    return None if value is None else parse_ref(ctx, param, value)
+
+
 @click.command()
-@click.argument("ref", callback=parse_ref, metavar="MODEL[@VERSION]")
+@click.argument("ref", callback=optional_ref, metavar="[MODEL[@VERSION]]", required=False)
 @click.option("--name", required=True, help="The deployment.")
+@click.option("--image", "image_id", help="Run this image instead of a version's Bento.")
 @click.option("--variant", help="Such as onnx-fp32/cpu; any if left out.")
-@click.option("--target", default="process", show_default=True, help="Where it runs.")
+@click.option("--target", help="Where it runs: process for a Bento, podman for an image.")
 @click.option(
     "--auth",
     type=click.Choice(["api_key", "open"]),
@@ -28,21 +36,42 @@ _USABLE = ("succeeded", "running", "queued")
     show_default=True,
     help="Who may call it; open only listens on loopback.",
 )
+@click.option("--replicas", type=click.IntRange(min=1), default=1, show_default=True, help="How many instances.")
+@click.option("--cpus", type=float, help="The most processors of each instance; images only.")
+@click.option("--memory", callback=parse_size, help="The most memory of each instance, such as 512M; images only.")
 @click.option("--wait/--no-wait", default=False, show_default=True, help="Wait until it answers.")
 @click.option("--timeout", type=float, help="Seconds to wait at most, for the build and for the start each.")
 @with_app
 def deploy(
-    app: App, *, ref: Ref, name: str, variant: str | None, target: str, auth: str, wait: bool, timeout: float | None
+    app: App,
+    *,
+    ref: Ref | None,
+    name: str,
+    image_id: str | None,
+    variant: str | None,
+    target: str | None,
+    auth: str,
+    replicas: int,
+    cpus: float | None,
+    memory: int | None,
+    wait: bool,
+    timeout: float | None,
 ) -> None:
     """Serve a version: `furo deploy digits@3 --name digits --wait`. Its Bento is built first if there is none."""
-    made = _build_of(app, ref, variant)
-    if made.state != "succeeded":
-        made = wait_for_build(app, made, timeout)
-    deployment = app.client.deployments.create(name, build_id=made.id, target=target, auth=auth)
-    if wait:
-        with job_bar(app, f"Deploying {name}") as progress:
-            deployment = app.client.deployments.wait(name, timeout=timeout, progress=progress)
-    show_one(app, deployment, FACTS)
+    if (ref is None) == (image_id is None):
+        raise click.UsageError("Name either MODEL[@VERSION] or --image.")
+    build_id = None if ref is None else build_of(app, ref, variant, timeout=timeout).id
+    deployment = app.client.deployments.create(
+        name,
+        build_id=build_id,
+        image_id=image_id,
+        target=target,
+        auth=auth,
+        replicas=replicas,
+        cpus=cpus,
+        memory_bytes=memory,
+    )
+    show_changed(app, deployment, wait=wait, timeout=timeout, doing="Deploying")
 
 
 @click.command()
@@ -53,14 +82,24 @@ def deploy(
 def stop(app: App, *, name: str, wait: bool, timeout: float | None) -> None:
     """Stop the deployment NAME."""
     deployment = app.client.deployments.stop(name)
+    show_changed(app, deployment, wait=wait, timeout=timeout, doing="Stopping")
+
+
+def show_changed(app: App, deployment: Deployment, *, wait: bool, timeout: float | None, doing: str) -> None:
+    """Shows a deployment that something was asked of, perhaps once that is done."""
     if wait:
-        with job_bar(app, f"Stopping {name}") as progress:
-            deployment = app.client.deployments.wait(name, timeout=timeout, progress=progress)
+        with job_bar(app, f"{doing} {deployment.name}") as progress:
+            deployment = app.client.deployments.wait(deployment.name, timeout=timeout, progress=progress)
     show_one(app, deployment, FACTS)
 
 
-def _build_of(app: App, ref: Ref, variant: str | None) -> Build:
-    """The newest usable build of the version, or a new one."""
+def build_of(app: App, ref: Ref, variant: str | None, *, timeout: float | None) -> Build:
+    """The newest usable build of the version, or a new one; waits until it has succeeded."""
+    made = _newest_build(app, ref, variant)
+    return made if made.state == "succeeded" else wait_for_build(app, made, timeout)
+
+
+def _newest_build(app: App, ref: Ref, variant: str | None) -> Build:
     version = app.client.versions.resolve(ref.model, ref.version)
     for build in app.client.builds.list():
         same = (build.model, build.version) == (version.model, version.version)

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
-import sys
 
 import click
 
 from furoshiki.cli.app import App, with_app
+from furoshiki.cli.installation import command, place_of
 from furoshiki.errors import Unavailable
 
 _SECONDS = 60.0
@@ -19,13 +18,16 @@ _SECONDS = 60.0
 @with_app
 def devices(app: App) -> None:
     """Show what this machine can run models on, and why not on the rest."""
-    if importlib.util.find_spec("runners") is None:
+    place = place_of("runners")
+    if place is None:
         raise Unavailable(
             "DEVICE_001", "The runners are not installed here; run this where models are served, from the installation."
         )
-    asked = [sys.executable, "-m", "runners", "devices", *(["--json"] if app.output == "json" else [])]
+    asked, environment = command(place, "runners", ["devices", *(["--json"] if app.output == "json" else [])])
     try:
-        told = subprocess.run(asked, capture_output=True, text=True, timeout=_SECONDS, check=True)  # noqa: S603
+        told = subprocess.run(  # noqa: S603 - our own interpreter and module
+            asked, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=True
+        )
     except (OSError, subprocess.SubprocessError) as error:
         raise Unavailable("DEVICE_001", f"The runners cannot tell: {error}.") from None
     click.echo(told.stdout, nl=False)

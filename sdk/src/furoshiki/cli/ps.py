@@ -13,9 +13,12 @@ COLUMNS = {
     "model": "MODEL",
     "version": "VERSION",
     "state": "STATE",
+    "revision": "REVISION",
+    "ready": "READY",
     "target": "TARGET",
     "auth": "AUTH",
     "url": "URL",
+    "drift": "DRIFT",
     "updated_at": "UPDATED",
 }
 FACTS = {
@@ -27,8 +30,16 @@ FACTS = {
     "digest": "Digest",
     "target": "Target",
     "auth": "Auth",
-    "pid": "Process",
+    "ready": "Ready",
+    "revision": "Revision",
+    "serving_revision": "Serving",
+    "limits.cpus": "Processors",
+    "limits.memory_bytes": "Memory",
+    "instances": "Instances",
+    "drift": "Drift",
+    "error.message": "Error",
     "build_id": "Build",
+    "image_id": "Image",
     "job_id": "Job",
     "updated_at": "Updated",
 }
@@ -38,7 +49,7 @@ FACTS = {
 @click.option("--all", "-a", "everything", is_flag=True, help="Show stopped and failed deployments too.")
 @with_app
 def ps(app: App, *, everything: bool) -> None:
-    """List the deployments."""
+    """List the deployments: what is wanted, and how many instances are ready."""
     found = app.client.deployments.list()
     shown = [one for one in found if everything or one.state not in ("stopped", "failed")]
     show_list(app, shown, COLUMNS)

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fake's jobs, tunings, conversions, builds, deployments, keys, tenants. Each look moves a job one state further."""
+"""The fake's jobs, builds, images, deployments, keys, tenants and more. Each look moves a job one state further."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
 from furoshiki.testing.conversions import FakeConversions
+from furoshiki.testing.deployments import FakeDeployments
 from furoshiki.testing.exchange import Answer, Call, Problem, json_answer, page
+from furoshiki.testing.images import FakeImages
 from furoshiki.testing.registry import FakeRegistry
 from furoshiki.testing.tunings import FakeTunings
 
@@ -32,7 +34,10 @@ class FakeOperations:
         self._tunings = FakeTunings(registry, self._start, self._jobs)
         self._conversions = FakeConversions(registry, self._start, self._jobs)
         self._builds: dict[str, dict[str, Any]] = {}
-        self._deployments: dict[str, dict[str, Any]] = {}
+        self.images = FakeImages(self._start, self._jobs, self._builds)
+        self._deployments = FakeDeployments(
+            self._start, self._jobs, built=self._built, url=lambda: self.deployment_url, now=registry.now
+        )
         self._keys: dict[str, dict[str, Any]] = {}
         self._tenants: dict[str, dict[str, Any]] = {}
 
@@ -43,13 +48,12 @@ class FakeOperations:
                 return self._job_route(call, rest)
             case ("builds", *rest):
                 return self._build_route(call, rest)
-            case ("deployments", *rest):
-                return self._deployment_route(call, rest)
             case ("keys", *rest):
                 return self._key_route(call, rest)
             case ("tenants", *rest):
                 return self._tenant_route(call, rest)
-        return self._conversions.handle(call) or self._tunings.handle(call)
+        others = (self._conversions, self._tunings, self.images, self._deployments)
+        return next((answer for other in others if (answer := other.handle(call)) is not None), None)
 
     def _job_route(self, call: Call, rest: list[str]) -> Answer | None:
         match call.method, rest:
@@ -76,23 +80,6 @@ class FakeOperations:
                 return page([self._shown_build(build) for build in reversed(self._builds.values())], call)
             case "GET", [build_id]:
                 return json_answer(self._shown_build(_found(self._builds, build_id, "BUILD_001")))
-        return None
-
-    def _deployment_route(self, call: Call, rest: list[str]) -> Answer | None:
-        match call.method, rest:
-            case "POST", []:
-                return json_answer(self._deploy(call.fields()), 202)
-            case "GET", []:
-                return page([self._shown_deployment(one) for one in self._deployments.values()], call)
-            case "GET", [name]:
-                return json_answer(self._shown_deployment(_found(self._deployments, name, "DEPLOY_001")))
-            case "GET", [name, "logs"]:
-                _found(self._deployments, name, "DEPLOY_001")
-                return _log("serving\nready\n", call)
-            case "POST", [name, "stop"]:
-                deployment = _found(self._deployments, name, "DEPLOY_001")
-                deployment["job_id"] = self._start("stop")["id"]
-                return json_answer(self._shown_deployment(deployment), 202)
         return None
 
     def _key_route(self, call: Call, rest: list[str]) -> Answer | None:
@@ -164,29 +151,11 @@ class FakeOperations:
         found = {"tag": tag, "size": 4096, "digest": "sha256:" + "cd" * 32} if done else {}
         return {**build, "state": job["state"], **found, "error": _error(job)}
 
-    def _deploy(self, fields: dict[str, Any]) -> dict[str, Any]:
-        build = self._shown_build(_found(self._builds, fields["build_id"], "BUILD_001"))
-        if build["state"] != "succeeded":
-            raise Problem(409, "STATE_001", f"Build {build['id']} is {build['state']}; it must have succeeded.")
-        self._deployments[fields["name"]] = {
-            **fields,
-            "tenant": build["tenant"],
-            "model": build["model"],
-            "version": build["version"],
-            "digest": build["digest"],
-            "job_id": self._start("deploy")["id"],
-            "created_at": self._registry.now(),
-            "updated_at": self._registry.now(),
-        }
-        return self._shown_deployment(self._deployments[fields["name"]])
-
-    def _shown_deployment(self, deployment: dict[str, Any]) -> dict[str, Any]:
-        job = self._jobs[deployment["job_id"]]
-        states = {"deploy": {"succeeded": "running"}, "stop": {"succeeded": "stopped", "running": "stopping"}}
-        fallback = {"queued": "pending", "running": "starting", "failed": "failed", "cancelled": "failed"}
-        state = states[job["kind"]].get(job["state"]) or fallback[job["state"]]
-        url = self.deployment_url if state == "running" else None
-        return {**deployment, "state": state, "url": url, "pid": None, "error": _error(job)}
+    def _built(self, identity: str) -> dict[str, Any]:
+        """The build or image of that id, as shown."""
+        if (image := self.images.find(identity)) is not None:
+            return image
+        return self._shown_build(_found(self._builds, identity, "BUILD_001"))
 
 
 def _found(table: dict[str, dict[str, Any]], key: str, code: str) -> dict[str, Any]:

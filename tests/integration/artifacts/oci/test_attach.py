@@ -46,7 +46,7 @@ async def test_a_signed_image_goes_to_a_registry_and_comes_back_signed(
         there = await push_attached(made.layout, made.image.digest, repository)
         pulled = await pull(repository, "v3", arrived)
         here = await pull_attached(repository, made.image.digest, arrived)
-    assert {entry.digest for entry in there} == {entry.digest for entry in here} != set()
+    assert {each.descriptor.digest for each in there} == {each.descriptor.digest for each in here} != set()
     verifier = BundleVerifier(made.policy, ManualClock())
     assert verify_image(arrived, pulled.descriptor, verifier, made.subject).image == made.image.digest
 

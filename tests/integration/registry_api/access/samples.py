@@ -25,12 +25,15 @@ NOBODYS: Final[dict[str, str]] = {
     "conversion": "0" * 32,
     "calibration": "nobodys.npz",
     "build": "0" * 32,
+    "image": "0" * 32,
     "job": "0" * 32,
     "name": "nobodys-deployment",
     "key": "0" * 16,
 }
 # Parameters that say which part of such a thing is meant, or that mean the same in every tenant.
-SHARED: Final = frozenset({"version", "alias", "approval", "delivery", "path", "target", "tenant", "form", "device"})
+SHARED: Final = frozenset(
+    {"version", "alias", "approval", "delivery", "path", "target", "tenant", "form", "device", "digest"}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,9 +146,18 @@ SAMPLES: Final[Mapping[str, Sample]] = {
     "GET /builds/{build}/bento": Sample(),
     "GET /builds/{build}/manifest": Sample(),
     "GET /builds/{build}/signature": Sample(),
+    "POST /images": Sample(json={"build_id": "0" * 32}),
+    "GET /images": Sample(),
+    "GET /images/{image}": Sample(),
+    "GET /images/{image}/index": Sample(),
+    "GET /images/{image}/blobs/{digest}": Sample(),
     "POST /deployments": Sample(json={"name": "x", "build_id": "0" * 32}),
     "GET /deployments": Sample(),
     "GET /deployments/{name}": Sample(),
+    "PATCH /deployments/{name}": Sample(json={"replicas": 2}),
+    "POST /deployments/{name}/rollback": Sample(json={}),
+    "GET /deployments/{name}/revisions": Sample(),
+    "GET /deployments/{name}/events": Sample(),
     "GET /deployments/{name}/logs": Sample(),
     "POST /deployments/{name}/stop": Sample(),
     "POST /webhooks": Sample(json={"url": "http://127.0.0.1:9/another"}),

@@ -18,6 +18,7 @@ import pytest
 from registry_api.db.session import EVERY_TENANT
 from registry_api.deployments.tables import DeploymentRow
 from registry_api.http.access import Role
+from registry_api.images.tables import ImageRow
 from registry_api.settings.registry import WebhookSettings
 from tests.integration.registry_api.rest import Api, declared, open_api, tiny_onnx
 
@@ -107,6 +108,7 @@ async def _furnished(api: Api, keys: Mapping[tuple[str, Role], str]) -> dict[str
         build = await api.ok("POST", "/builds", json={"model": MODEL})
         key = await api.ok("POST", "/keys", json={"name": "theirs", "roles": ["viewer"]})
         await _deploy(api, build)
+        image = await _image(api, build)
         return {
             "tenant": OWNER,
             "model": MODEL,
@@ -124,6 +126,8 @@ async def _furnished(api: Api, keys: Mapping[tuple[str, Role], str]) -> dict[str
             "form": "onnx-fp32",
             "device": "cpu",
             "build": build["id"],
+            "image": image,
+            "digest": "sha256:" + "0123456789abcdef" * 4,
             "job": build["job_id"],
             "name": "their-deployment",
             "key": key["id"],
@@ -152,6 +156,29 @@ async def _deploy(api: Api, build: Mapping[str, Any]) -> None:
     )
     async with api.platform.db.write(EVERY_TENANT) as session:
         session.add(row)
+
+
+async def _image(api: Api, build: Mapping[str, Any]) -> str:
+    """An image that waits for a worker; its build has none to finish it either. Its id."""
+    row = ImageRow(
+        id=uuid4().hex,
+        tenant=OWNER,
+        build_id=build["id"],
+        model=MODEL,
+        version=1,
+        variant="onnx-fp32/cpu",
+        format="onnx",
+        variant_digest="sha256:" + "0" * 64,
+        variant_signature_digest="sha256:" + "0" * 64,
+        builder="auto",
+        device="cpu",
+        architecture="amd64",
+        job_id=build["job_id"],
+        created_at=datetime.now(UTC),
+    )
+    async with api.platform.db.write(EVERY_TENANT) as session:
+        session.add(row)
+        return row.id
 
 
 NEW_FILES: Final = declared({"model.onnx": tiny_onnx(1)})

@@ -32,6 +32,7 @@ _CHOICES = {
     ("jobs", "state"): ["running"] * 3,
     ("jobs", "kind"): ["build", "deploy", "stop"],
     ("deployments", "state"): ["pending", "running", "failed"],
+    ("deployment_instances", "state"): ["starting", "ready", "ending"],
     ("versions", "stage"): ["DEVELOPMENT", "STAGING", "PRODUCTION"],
     ("webhook_deliveries", "state"): ["pending"] * 3,
     ("stage_changes", "before"): ["DEVELOPMENT", "STAGING", "PRODUCTION"],

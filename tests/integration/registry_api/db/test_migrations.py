@@ -100,6 +100,27 @@ async def test_scopes_become_roles(url: str) -> None:
         await engine.dispose()
 
 
+async def test_what_is_deployed_has_its_revision_and_what_runs_its_instance(url: str) -> None:
+    """Of three deployments of before, each becomes revision 1, and the one that runs is known as its one instance."""
+    await migrations.upgrade(url, "0016_pre_images")
+    engine = create_engine(url)
+    try:
+        (_pending, running, _failed) = (await look(engine, write=True))["deployments"]
+        await migrations.migrate(url)
+        after = await look(engine)
+    finally:
+        await engine.dispose()
+    assert [(row["deployment_id"], row["revision"], row["build_id"]) for row in after["deployment_revisions"]] == [
+        (row["id"], 1, row["build_id"]) for row in after["deployments"]
+    ]
+    assert [row["serving_revision"] for row in after["deployments"]] == [None, 1, None]
+    (instance,) = after["deployment_instances"]
+    assert (instance["deployment_id"], instance["revision"], instance["state"]) == (running["id"], 1, "ready")
+    assert {name: instance[name] for name in ("host", "run", "url", "pid", "tenant")} == {
+        name: running[name] for name in ("host", "run", "url", "pid", "tenant")
+    }
+
+
 async def test_a_migration_that_fails_changes_nothing(url: str) -> None:
     """A table in the way stops the first migration; afterwards only that table exists."""
     engine = create_engine(url)

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from artifacts.digest import hex_of
-from registry_api.deployments import process
+from registry_api.deployments import process, supervised
 from registry_api.deployments.credentials import KEY_NAME
 from registry_api.deployments.target import DEPLOYMENT_VARIABLE
 from registry_api.jobs.process import find_by_variable
@@ -111,7 +111,7 @@ async def test_a_revoked_bento_is_not_deployed(bench: Bench) -> None:
 
 async def test_a_port_that_is_taken_meanwhile_is_replaced(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """When another process takes the chosen port first, another port is tried; the stranger is never mistaken for it."""
-    free_port = process.free_port
+    free_port = supervised.free_port
     with _taken_port() as taken:
         ports = iter([taken, free_port(), free_port()])
         monkeypatch.setattr(process.ProcessTarget.__init__, "__kwdefaults__", {"choose_port": lambda: next(ports)})
@@ -147,21 +147,31 @@ async def test_a_deployment_that_does_not_become_ready_in_time_fails(bench: Benc
     assert _processes(bench) == []
 
 
-async def test_a_lost_process_is_found_and_reported(bench: Bench) -> None:
-    """When the process of a running deployment is killed, the watch marks it failed and ends what is left of it."""
+async def test_a_lost_process_is_found_told_and_started_again(bench: Bench) -> None:
+    """When the process of a running deployment is killed, the watch ends what is left of it, says so, and has it repaired."""
     build = await bench.built()
     async with bench.working():
         shop = await bench.deploy(build["id"])
     watch = assemble(bench.api.platform, bench.own).watch
     await watch.look()
-    assert (await bench.deployment())["state"] == "running"
+    assert await bench.deployment() == shop
     os.kill(shop["pid"], signal.SIGKILL)
     await asyncio.to_thread(os.waitpid, shop["pid"], 0)
     await watch.look()
     lost = await bench.deployment()
-    assert (lost["state"], lost["url"], lost["error"]["code"]) == ("failed", None, "JOB_002")
-    assert "process is gone" in lost["error"]["message"]
+    assert (lost["state"], lost["url"], lost["instances"]) == ("starting", None, [])
+    assert lost["drift"] == ["0 of 1 instances of revision 1 ready"]
     assert _processes(bench) == []
+    await watch.look()
+    assert (await bench.deployment())["job_id"] == lost["job_id"] != shop["job_id"]
+    async with bench.working():
+        assert (await bench.ended(lost["job_id"]))["state"] == "succeeded"
+    again = await bench.deployment()
+    assert (again["state"], again["error"], again["drift"]) == ("running", None, [])
+    assert again["pid"] != shop["pid"]
+    assert await _infer(again["url"]) == [0.0, 1.0, 2.0]
+    kinds = [each["kind"] for each in (await bench.api.ok("GET", "/deployments/shop/events"))["items"]]
+    assert kinds == ["serving", "started", "restarted", "lost", "serving", "started", "created"]
 
 
 async def test_a_start_under_way_can_be_stopped(bench: Bench) -> None:

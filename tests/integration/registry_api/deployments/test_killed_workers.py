@@ -4,12 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,56 +12,11 @@ import pytest
 
 from registry_api.deployments.credentials import KEY_NAME
 from registry_api.deployments.target import DEPLOYMENT_VARIABLE
-from registry_api.jobs.process import JOB_VARIABLE, end_by_variable, find_by_variable
-from tests.integration.registry_api.bench import FINAL, until
-from tests.integration.registry_api.process import ROOT, RegistryProcess
+from registry_api.jobs.process import JOB_VARIABLE, find_by_variable
+from tests.integration.registry_api.bench import until
+from tests.integration.registry_api.deployments.site import Site
 
-QUICK = {
-    "FUROSHIKI_JOBS__LEASE_SECONDS": "2",
-    "FUROSHIKI_JOBS__HEARTBEAT_SECONDS": "0.2",
-    "FUROSHIKI_JOBS__POLL_SECONDS": "0.05",
-}
 INPUT = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 4], "data": [1.0, 0.0, 0.0, 0.0]}]}
-
-Work = Callable[[], "subprocess.Popen[bytes]"]
-
-
-class Site:
-    """A registry process, workers beside it, and a client."""
-
-    def __init__(self, registry: RegistryProcess, client: httpx.AsyncClient) -> None:
-        self.registry = registry
-        self.client = client
-        self.workers: list[subprocess.Popen[bytes]] = []
-
-    def work(self) -> subprocess.Popen[bytes]:
-        """Starts a worker."""
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("FUROSHIKI_")}
-        own = {"FUROSHIKI_HOME": str(self.registry.home), "FUROSHIKI_HTTP__PORT": str(self.registry.port), **QUICK}
-        with (self.registry.home.parent / "worker.log").open("ab") as log:
-            worker = subprocess.Popen(
-                [sys.executable, "-m", "registry_api", "worker"], cwd=ROOT, env={**clean, **own}, stdout=log, stderr=log
-            )
-        self.workers.append(worker)
-        return worker
-
-    async def ask(self, method: str, path: str, **request: Any) -> dict[str, Any]:
-        """Sends a request that must succeed; its JSON."""
-        reply = await self.client.request(method, f"/api/v1{path}", **request)
-        assert reply.is_success, reply.text
-        answer: dict[str, Any] = reply.json()
-        return answer
-
-    async def ended(self, job_id: str) -> dict[str, Any]:
-        """The job, as soon as it has ended."""
-        job: dict[str, Any] = {}
-
-        async def final() -> bool:
-            job.update(await self.ask("GET", f"/jobs/{job_id}"))
-            return job["state"] in FINAL
-
-        await until(final)
-        return job
 
 
 async def _appear(variable: str, value: str) -> None:
@@ -74,25 +24,6 @@ async def _appear(variable: str, value: str) -> None:
         return any(True for _ in find_by_variable(variable, value))
 
     await until(there)
-
-
-@pytest.fixture
-def registry(tmp_path: Path, built_home: Path) -> Iterator[RegistryProcess]:
-    subprocess.run(["cp", "-a", str(built_home), str(tmp_path / "home")], check=True)
-    with RegistryProcess(tmp_path / "home", **QUICK) as registry:
-        yield registry
-
-
-@pytest.fixture
-async def site(registry: RegistryProcess) -> AsyncIterator[Site]:
-    async with httpx.AsyncClient(base_url=registry.url, headers=registry.headers, trust_env=False) as client:
-        site = Site(registry, client)
-        yield site
-        for worker in site.workers:
-            worker.kill()
-            worker.wait()
-    for folder in (registry.home / "deployments").glob("*"):
-        end_by_variable(DEPLOYMENT_VARIABLE, folder.name)
 
 
 @pytest.mark.fault("kill -9 of the worker in mid-job")

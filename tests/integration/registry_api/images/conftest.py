@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One real Bento of a trained model, one real base image and one cache, for all tests of this folder."""
+"""One real Bento of a trained model, one real base image and one cache, for all tests of this folder.
+
+Several processes may run the tests: base image and wheels are made once for all of them.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import fcntl
+import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -19,6 +25,7 @@ from artifacts.signing.policy import Subject, TrustPolicy
 from artifacts.signing.verifier import BundleVerifier
 from artifacts.source import DirectorySource
 from artifacts.supply.chain import SignedManifest
+from artifacts.supply.describing import Making, describe_image
 from core.clock import SystemClock
 from deploy.local.components.podman import Podman
 from deploy.local.components.podman import podman as running_podman
@@ -26,13 +33,41 @@ from deploy.local.train import Trained, train_digits
 from registry_api.builds.archive import unpack
 from registry_api.images.builders.bases.making import make_base
 from registry_api.images.builders.bases.recipe import read_recipe
+from registry_api.images.builders.buildah import BuildahBuilder
 from registry_api.images.builders.interface import Base, BuildRequest, BuiltImage, ImageBuilder
 from registry_api.images.builders.layers import LayersBuilder
+from registry_api.images.builders.wheels import fetch_wheels
 from registry_api.settings.worker import WorkerSettings
 from tests.integration.registry_api.bench import Bench, open_bench
 
 AMD64 = Platform(architecture="amd64")
+BUILDERS = [
+    pytest.param("layers", marks=pytest.mark.xdist_group("layers")),
+    pytest.param("buildah", marks=pytest.mark.xdist_group("buildah")),
+]
+
+
+def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
+    """Tests of one builder's image stay in one process, because each process makes the image anew."""
+    for item in items:
+        uses_image = "bentos" in getattr(item, "fixturenames", ()) and item.path.parent == Path(__file__).parent
+        if uses_image and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group("layers"))
+
+
+FIGURES = "figures"  # name of the property that tests record what is printed at the end of the run by
 SECRET = "hvs.c2VjcmV0LW9mLXRoZS13b3JrZXI"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints times and sizes that tests recorded."""
+    ended = (each for each in terminalreporter.getreports("") if isinstance(each, pytest.TestReport))
+    recorded = [each.user_properties for each in ended if each.when == "teardown"]
+    lines = [str(value) for properties in recorded for name, value in properties if name == FIGURES]
+    if lines:
+        terminalreporter.section("images")
+    for line in lines:
+        terminalreporter.line(line)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,11 +109,7 @@ class Workshop:
 
     base: Base
     root: Path
-
-    @property
-    def cache(self) -> Path:
-        """What is kept between builds."""
-        return self.root / "cache"
+    cache: Path  # what is kept between builds
 
     def make(self, bento: Bento, builder: ImageBuilder) -> Made:
         """Builds, and prints what became of it."""
@@ -95,11 +126,31 @@ class Workshop:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("FUROSHIKI_VAULT__TOKEN", SECRET)
             patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+            with (self.cache / "wheels.lock").open("ab") as turn:
+                fcntl.flock(turn, fcntl.LOCK_EX)
+                fetch_wheels(request, print)
             built = builder.build(request, layout, lambda _line: None)
         layout.add(built.image, tag="image")
         shown = ", ".join(f"{layer.name} {layer.blob.size / 1e6:.3f}" for layer in built.layers)
         print(f"\n{built.builder}: {built.size / 1e6:.1f} MB ({shown}), {dict(built.seconds)} s, {built.image.digest}")
         return Made(built=built, layout=layout)
+
+
+def describe(made: Made, bento: Bento) -> None:
+    """Signs the image and lays beside it what is said of it."""
+    now = datetime.now(UTC)
+    making = Making(
+        bento=bento.signed,
+        models=[bento.model],
+        base=made.built.base,
+        platform=str(AMD64),
+        builder=made.built.builder,
+        builder_version=made.built.builder_version,
+        invocation="job",
+        started=now,
+        finished=now,
+    )
+    describe_image(made.layout, made.built.image, making, bento.signer)
 
 
 async def _fetch(bench: Bench, path: str, target: Path) -> None:
@@ -154,21 +205,35 @@ def bento(bentos: list[Bento]) -> Bento:
 
 
 @pytest.fixture(scope="session")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
-    """The base image for processors, made of Debian packages."""
-    return make_base(read_recipe("cpu"), tmp_path_factory.mktemp("bases"), architecture="amd64", tell=print)
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of this test run, whichever process runs the test."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
 
 
 @pytest.fixture(scope="session")
-def workshop(tmp_path_factory: pytest.TempPathFactory, base: Base) -> Workshop:
+def base(shared: Path) -> Base:
+    """The base image for processors, made of Debian packages."""
+    return make_base(read_recipe("cpu"), shared / "bases", architecture="amd64", tell=print)
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory, shared: Path, base: Base) -> Workshop:
     """Makes images on the base."""
-    return Workshop(base=base, root=tmp_path_factory.mktemp("workshop"))
+    (shared / "cache").mkdir(exist_ok=True)
+    return Workshop(base=base, root=tmp_path_factory.mktemp("workshop"), cache=shared / "cache")
 
 
 @pytest.fixture(scope="session")
 def image(workshop: Workshop, bento: Bento) -> Made:
     """The digits image, written layer by layer."""
     return workshop.make(bento, LayersBuilder())
+
+
+@pytest.fixture(scope="session")
+def by_buildah(workshop: Workshop, bento: Bento) -> Made:
+    """The digits image, built by buildah."""
+    return workshop.make(bento, BuildahBuilder())
 
 
 @pytest.fixture(scope="session")

@@ -44,13 +44,17 @@ async def test_attachments_go_to_a_registry_and_come_back(tmp_path: Path, api: b
     attach_here(layout, another, b"elsewhere")
     await push(layout, subject, repository, tag="v1")
     for _ in range(2):
-        assert {entry.digest for entry in await push_attached(layout, subject.digest, repository)} == expected
+        assert {
+            copied.descriptor.digest for copied in await push_attached(layout, subject.digest, repository)
+        } == expected
     listed = await referrers(repository, subject.digest, artifact_type=KIND)
     assert {entry.digest for entry in listed} == expected
     assert (fallback_tag(subject.digest) in await repository.tags()) is not api
     await pull(repository, "v1", other, tag="v1")
     for _ in range(2):
-        assert {entry.digest for entry in await pull_attached(repository, subject.digest, other)} == expected
+        assert {
+            copied.descriptor.digest for copied in await pull_attached(repository, subject.digest, other)
+        } == expected
     assert {entry.digest for entry in other.index().manifests} == {subject.digest, *expected}
     found = {
         other.read_blob(other.manifest(entry).layers[0])

@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -282,3 +283,16 @@ def test_large_blobs_are_written_and_read_in_pieces(layout: Layout) -> None:
     assert (written.size, written.digest) == (5 * len(piece), digest_bytes(5 * piece))
     with layout.open_blob(written) as file:
         assert file.read() == 5 * piece
+
+
+def test_what_killed_writers_left_is_swept_by_age(layout: Layout) -> None:
+    """Opening removes parts nobody wrote to for a day; younger ones, blobs and whatever else lies there stay."""
+    blob = layout.put_bytes(b"kept", media_type=LAYER_TAR)
+    old, young, strange = (layout.root / name for name in (".0a.part", ".0b.part", "notes.part"))
+    for path, age in ((old, blobs.PART_SECONDS + 60), (young, 60), (strange, blobs.PART_SECONDS + 60)):
+        path.write_bytes(b"half")
+        os.utime(path, (time.time() - age,) * 2)
+    os.utime(path_of(layout, blob.digest), (0, 0))
+    Layout.open(layout.root)
+    assert [path.exists() for path in (old, young, strange)] == [False, True, True]
+    assert layout.read_blob(blob) == b"kept"

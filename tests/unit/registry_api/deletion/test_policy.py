@@ -28,6 +28,7 @@ def test_the_table_of_uses() -> None:
         "alias": "Point the alias at another version, or remove it.",
         "deployment": "Stop the deployment.",
         "build": "Wait for the job, or cancel it.",
+        "image": "Wait for the job, or cancel it.",
         "tuning": "Wait for the job, or cancel it.",
         "conversion": "Wait for the job, or cancel it.",
     }

@@ -125,6 +125,30 @@ def test_ps_logs_and_stop(run: Run) -> None:
     assert json.loads(run("logs", "job-1", "--job", "-f", "-o", "json").out)["next_offset"] == 8
 
 
+@pytest.mark.usefixtures("pushed")
+def test_deployments_are_changed_and_told_of(run: Run) -> None:
+    """``deployments`` scales, updates and rolls back; ``ps`` shows revision and readiness; the history can be read."""
+    run("deploy", "digits@1", "--name", "prod", "--wait")
+    assert run("deployments", "scale", "prod", "3", "--wait", "-o", "json").json["replicas"] == 3
+    assert run("deployments", "update", "prod", "--auth", "open", "--wait", "-o", "json").json["revision"] == 2
+    back = run("deployments", "rollback", "prod", "--reason", "slow", "--wait", "-o", "json").json
+    assert (back["revision"], back["auth"]) == (3, "api_key")
+    assert "3/3" in run("ps").out
+    assert [each["revision"] for each in run("deployments", "revisions", "prod", "-o", "json").json] == [3, 2, 1]
+    told = [each["kind"] for each in run("deployments", "events", "prod", "-o", "json").json]
+    assert told == ["rolled_back", "updated", "scaled", "created"]
+    assert "Instances" in run("deployments", "show", "prod").out
+
+
+@pytest.mark.usefixtures("pushed")
+def test_deploy_takes_a_version_or_an_image(run: Run) -> None:
+    """Both or neither is a usage error, and so is a size that is none."""
+    assert run("deploy", "--name", "prod").code == 2
+    assert run("deploy", "digits", "--name", "prod", "--image", "i").code == 2
+    assert run("deployments", "update", "prod", "digits", "--image", "i").code == 2
+    assert run("deploy", "--name", "prod", "--image", "i", "--memory", "much").code == 2
+
+
 @pytest.fixture
 def served(service: FakeService) -> None:
     service.serve_model(

@@ -111,7 +111,7 @@ async def test_a_key_without_the_scope_is_forbidden(listener: Listener) -> None:
 
 async def test_a_silent_registry_is_out_of_reach(listener: Listener) -> None:
     """A registry that takes the question and never answers costs ``patience_s``, not the SDK's own timeouts."""
-    registry = gateway(listener.url, patience_s=0.05)
+    registry = gateway(listener.url, patience_s=0.5)
     listener.silent = True
     async with asyncio.timeout(5):
         for question in (registry.whoami("caller-key"), registry.resolve("acme", "digits", None)):

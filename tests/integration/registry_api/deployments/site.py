@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A registry and workers as real processes, for tests that kill workers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import httpx
+
+from tests.integration.registry_api.bench import FINAL, until
+from tests.integration.registry_api.process import ROOT, RegistryProcess
+
+QUICK = {
+    "FUROSHIKI_JOBS__LEASE_SECONDS": "2",
+    "FUROSHIKI_JOBS__HEARTBEAT_SECONDS": "0.2",
+    "FUROSHIKI_JOBS__POLL_SECONDS": "0.05",
+    "FUROSHIKI_DEPLOYMENTS__WATCH_SECONDS": "0.5",
+}
+
+
+class Site:
+    """A registry process, workers beside it, and a client."""
+
+    def __init__(self, registry: RegistryProcess, client: httpx.AsyncClient) -> None:
+        self.registry = registry
+        self.client = client
+        self.workers: list[subprocess.Popen[bytes]] = []
+
+    def work(self) -> subprocess.Popen[bytes]:
+        """Starts a worker."""
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("FUROSHIKI_")}
+        own = {"FUROSHIKI_HOME": str(self.registry.home), "FUROSHIKI_HTTP__PORT": str(self.registry.port), **QUICK}
+        with (self.registry.home.parent / "worker.log").open("ab") as log:
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "registry_api", "worker"], cwd=ROOT, env={**clean, **own}, stdout=log, stderr=log
+            )
+        self.workers.append(worker)
+        return worker
+
+    async def ask(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+        """Sends a request that must succeed; its JSON."""
+        reply = await self.client.request(method, f"/api/v1{path}", **request)
+        assert reply.is_success, reply.text
+        answer: dict[str, Any] = reply.json()
+        return answer
+
+    async def ended(self, job_id: str) -> dict[str, Any]:
+        """The job, as soon as it has ended."""
+        job: dict[str, Any] = {}
+
+        async def final() -> bool:
+            job.update(await self.ask("GET", f"/jobs/{job_id}"))
+            return job["state"] in FINAL
+
+        await until(final)
+        return job
