@@ -22,6 +22,7 @@ from core.errors import ErrorCode, Unavailable
 from core.tensors import Array
 from runners.backends.failures import check_not_stopped, check_shapes, failure, refused, unloaded, words
 from runners.backends.litert.entries import Entries, Entry, read_entries
+from runners.backends.litert.flatbuffer import check_root
 from runners.backends.litert.precision import precision_of
 from runners.backends.litert.runtime import RUNTIME, VERSION, load_delegate, open_interpreter
 from runners.hardware.delegates import Delegate, library_of
@@ -53,6 +54,7 @@ class LitertBackend:
             Unavailable: ``DEVICE_001`` if the delegate finds no device.
         """
         model = files[FORMATS["tflite"].main(files)]
+        check_root(model)
         return LitertRunner(model, options, self._delegate, name=self.name)
 
 
