@@ -24,8 +24,11 @@ IMAGES := mmdebstrap buildah podman runc
 ALONE := tests/e2e tests/integration/loadtests tests/integration/runners
 # Tests that build and run whole images: `make test-oci`, after the others in `make test`. Each builder's stay in one process.
 OCI := $(wildcard tests/integration/registry_api/images/test_*.py)
+# More arguments of pytest in `make check` and `make test`.
+PYTEST_ARGS ?=
+PYTEST = $(BIN)/python -m pytest $(PYTEST_ARGS)
 SPREAD := --numprocesses 2 --dist worksteal
-TEST_OCI = $(BIN)/python -m pytest $(OCI) --numprocesses 2 --dist loadgroup
+TEST_OCI = $(PYTEST) $(OCI) --numprocesses 2 --dist loadgroup
 # Of `make bench`: works to run (patterns; empty: all), peers to leave out, further arguments (`--quick`, `--rounds 5`).
 WORK ?=
 WITHOUT ?=
@@ -87,9 +90,9 @@ converters: $(VENV)/converters ## Install every converter, and make the environm
 test: $(VENV)/dev $(VENV)/full $(VENV)/converters .venv-clients/ready ## Run the whole suite (installs Debian packages it needs when root or through sudo)
 	@deploy/local/apt.sh wrk nghttp2-client $(if $(shell command -v systemd-analyze),,systemd) $(COMPONENTS) $(IMAGES)
 	@$(BIN)/python -m converters prepare
-	@$(BIN)/python -m pytest tests $(SPREAD) $(addprefix --ignore=,$(ALONE) $(OCI))
+	@$(PYTEST) tests $(SPREAD) $(addprefix --ignore=,$(ALONE) $(OCI))
 	@$(TEST_OCI)
-	@$(BIN)/python -m pytest $(ALONE)
+	@$(PYTEST) $(ALONE)
 
 test-oci: $(VENV)/dev ## Base, Bento, image by each builder, verified, run by podman (as root; installs Debian packages it needs)
 	@deploy/local/apt.sh docker-registry $(IMAGES)
@@ -100,7 +103,7 @@ matrix: $(VENV)/dev $(VENV)/full $(VENV)/converters ## Every conversion of every
 	@$(BIN)/python -m tests.integration.converters.matrix --fresh
 
 check: $(VENV)/dev lint types arch ## Lint, types, layers and unit tests
-	@$(BIN)/python -m pytest tests/unit tests/contract tests/property $(SPREAD)
+	@$(PYTEST) tests/unit tests/contract tests/property $(SPREAD)
 
 lint: $(VENV)/dev ## Format and lint, and the generated documentation is current
 	@$(BIN)/python docs/generate_reference.py --check
