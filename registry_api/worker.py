@@ -28,6 +28,7 @@ from registry_api.builds.handler import BuildHandler
 from registry_api.builds.wheel import WheelCache
 from registry_api.conversions.child import ConvertLimits
 from registry_api.conversions.handler import ConvertHandler, ConvertOptions
+from registry_api.deployments.clusters.watch import ClusterWatch
 from registry_api.deployments.watch import DeploymentWatch
 from registry_api.images.child import BuildLimits
 from registry_api.images.handler import ImageHandler, ImageOptions
@@ -50,6 +51,7 @@ class Workplace:
 
     worker: Worker
     watch: DeploymentWatch
+    cluster_watch: ClusterWatch | None  # None: this worker has no cluster
     courier: Courier
 
 
@@ -67,8 +69,9 @@ async def run(settings: Settings) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, place.worker.stop)
+        watches = [watch for watch in (place.watch, place.cluster_watch) if watch is not None]
         beside = (
-            asyncio.create_task(place.watch.run(every=own.deployments.watch_seconds)),
+            *(asyncio.create_task(watch.run(every=own.deployments.watch_seconds)) for watch in watches),
             asyncio.create_task(place.courier.run()),
         )
         try:
@@ -101,7 +104,9 @@ def assemble(platform: Platform, own: WorkerSettings) -> Workplace:
         poll_seconds=jobs.poll_seconds,
         drain_seconds=own.worker.drain_seconds,
     )
-    return Workplace(worker=worker, watch=deploying.watch, courier=_courier(platform))
+    return Workplace(
+        worker=worker, watch=deploying.watch, cluster_watch=deploying.cluster_watch, courier=_courier(platform)
+    )
 
 
 def _courier(platform: Platform) -> Courier:

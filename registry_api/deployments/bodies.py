@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What callers may ask of deployments. What the two targets take differs, so each has bodies of its own."""
+"""What callers may ask of deployments. What builds and images take differs, so each has bodies of its own."""
 
 from __future__ import annotations
 
@@ -46,11 +46,9 @@ class BuildDeploymentIn(_New):
         )
 
 
-class ImageDeploymentIn(_New):
-    """A deployment of an image, in containers."""
-
+class _OfImage(_New):
     image_id: Id
-    target: Literal[TargetKind.PODMAN] = TargetKind.PODMAN
+    target: TargetKind
     limits: LimitsIn | None = None
 
     def value(self, tenant: str) -> NewDeployment:
@@ -59,10 +57,24 @@ class ImageDeploymentIn(_New):
             tenant=tenant,
             name=self.name,
             image_id=self.image_id,
+            target=self.target,
             auth=self.auth,
             replicas=self.replicas,
             limits=UNLIMITED if self.limits is None else self.limits.value(),
         )
+
+
+class ImageDeploymentIn(_OfImage):
+    """A deployment of an image, in containers of this machine."""
+
+    target: Literal[TargetKind.PODMAN] = TargetKind.PODMAN
+
+
+class ClusterDeploymentIn(_OfImage):
+    """A deployment of an image, in pods of a cluster."""
+
+    target: Literal[TargetKind.KUBERNETES]
+    auth: Literal[AuthMode.API_KEY] = AuthMode.API_KEY
 
 
 class _Changed(Incoming):
@@ -92,7 +104,7 @@ class ImageChangeIn(_Changed):
         return Change(image_id=self.image_id, auth=self.auth, replicas=self.replicas, limits=limits)
 
 
-DeploymentIn: TypeAlias = BuildDeploymentIn | ImageDeploymentIn
+DeploymentIn: TypeAlias = BuildDeploymentIn | ImageDeploymentIn | ClusterDeploymentIn
 ChangeIn: TypeAlias = BuildChangeIn | ImageChangeIn
 
 

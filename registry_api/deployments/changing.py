@@ -58,7 +58,7 @@ class DeploymentChanges:
             NotFound: ``DEPLOY_001``, ``BUILD_001`` or ``IMAGE_008`` if there is no such thing.
             Conflict: ``STATE_001`` if the deployment has stopped, or is of the other target; ``STATE_003`` if it is not
                 as ``match`` says.
-            InvalidRequest: ``VALID_002`` if that many instances are not allowed.
+            InvalidRequest: ``VALID_002`` if that many instances are not allowed, or an open one in a cluster.
             Overloaded: ``QUOTA_001`` if the tenant has too many jobs that have not ended.
         """
         before = await self._get(caller, name)

@@ -120,9 +120,10 @@ async def list_deployment_events(
 @router.get(
     "/deployments/{name}/logs",
     summary="Read the log of a deployment's first instance",
-    description="Only the newest megabytes are kept: `X-Log-Offset` is later than asked for where the beginning is gone.",
+    description="Only the newest megabytes are kept: `X-Log-Offset` is later than asked for where the beginning is gone. "
+    "Those of pods are in their cluster: `DEVICE_001`.",
     response_class=Response,
-    responses={200: log_text(), **problems(E.DEPLOYMENT_NOT_FOUND)},
+    responses={200: log_text(), **problems(E.DEPLOYMENT_NOT_FOUND, E.DEVICE_UNAVAILABLE)},
 )
 async def get_deployment_logs(caller: Reader, name: NamePath, deployments: Deployments, offset: Offset = 0) -> Response:
     part = await deployments.log(caller.tenant, name, offset=offset)

@@ -15,7 +15,6 @@ from uuid import uuid4
 
 from artifacts.keys.interface import TrustProvider
 from artifacts.manifest import MAX_MANIFEST_BYTES, Manifest
-from artifacts.signing.policy import Subject
 from artifacts.signing.verifier import BundleVerifier
 from artifacts.stores.interface import BlobStore
 from core.clock import Clock
@@ -32,9 +31,7 @@ from registry_api.deployments.starting import Starter, Starting
 from registry_api.deployments.target import Launch, Started
 from registry_api.deployments.targets import Targets
 from registry_api.deployments.values import Deployment, Instance, InstanceState, Template
-from registry_api.images.fetching import fetch_image, verify_fetched
-from registry_api.images.repository import ImageRepository
-from registry_api.images.service import finished as finished_image
+from registry_api.deployments.verified_images import VerifiedImages
 from registry_api.jobs.interface import JobTask
 
 
@@ -42,10 +39,11 @@ class Launcher:
     """Makes instances on this machine.
 
     Args:
-        db: Where deployments, builds and images are.
+        db: Where deployments and builds are.
         store: Where their bytes are.
         trust: Tells whom a tenant trusts.
         clock: For times of records and of validity.
+        images: Fetches images.
         starter: Starts processes and proves them ready.
         targets: What this machine can run.
         folder: Where deployments live.
@@ -59,6 +57,7 @@ class Launcher:
         trust: TrustProvider,
         clock: Clock,
         *,
+        images: VerifiedImages,
         starter: Starter,
         targets: Targets,
         folder: Path,
@@ -68,6 +67,7 @@ class Launcher:
         self._store = store
         self._trust = trust
         self._clock = clock
+        self._images = images
         self._starter = starter
         self._targets = targets
         self._folder = folder
@@ -115,28 +115,19 @@ class Launcher:
         )
 
     async def _fetch(self, tenant: str, template: Template, launch: Launch, task: JobTask) -> tuple[TensorSpec, ...]:
-        policy = await asyncio.to_thread(self._trust.policy, tenant)
-        verifier = BundleVerifier(policy, self._clock)
         if template.image_id is not None:
-            return await self._fetch_image(tenant, template.image_id, launch, verifier, task)
+            return await self._fetch_image(tenant, template.image_id, launch, task)
+        verifier = BundleVerifier(await asyncio.to_thread(self._trust.policy, tenant), self._clock)
         async with self._db.read(tenant) as session:
             build = await BuildRepository(session, tenant).get(template.build_id)
         bento = await fetch_bento(self._store, verifier, build.source, finished(build), launch.bento)
         task.log(f"verified Bento {bento.digest}, signed by {bento.key_id}")
         return await asyncio.to_thread(model_inputs, bento, launch.bento)
 
-    async def _fetch_image(
-        self, tenant: str, image_id: str, launch: Launch, verifier: BundleVerifier, task: JobTask
-    ) -> tuple[TensorSpec, ...]:
-        async with self._db.read(tenant) as session:
-            image = await ImageRepository(session, tenant).get(image_id)
-        made, source = finished_image(image), image.source
-        subject = Subject(tenant=tenant, model=source.model, version=source.version, variant=source.variant)
-        layout = await fetch_image(self._store, tenant, made, launch.layout)
-        verified = await asyncio.to_thread(verify_fetched, layout, made, verifier, subject)
-        for line in verified.lines():
-            task.log(line)
-        manifest = Manifest.from_bytes(await self._store.read(tenant, source.digest, limit=MAX_MANIFEST_BYTES))
+    async def _fetch_image(self, tenant: str, image_id: str, launch: Launch, task: JobTask) -> tuple[TensorSpec, ...]:
+        fetched = await self._images.fetch(tenant, image_id, launch.layout, task)
+        data = await self._store.read(tenant, fetched.source.digest, limit=MAX_MANIFEST_BYTES)
+        manifest = Manifest.from_bytes(data)
         if manifest.signature is None:
             raise SignatureError(ErrorCode.MANIFEST_INVALID, "The model's manifest does not tell what the model takes.")
         return manifest.signature.inputs

@@ -103,11 +103,28 @@ class DeploymentRepository:
         """A worker starts it, unless it runs already."""
         await self._move(deployment_id, DeploymentEvent.BEGIN, now, {})
 
-    async def ready(self, deployment: Deployment, revision: int, *, job: Job, now: datetime) -> bool:
-        """Everything wanted of ``revision`` answers; False if the deployment is no longer the work of ``job``."""
+    async def ready(
+        self, deployment: Deployment, revision: int, *, job: Job, now: datetime, address: str | None = None
+    ) -> bool:
+        """Everything wanted of ``revision`` answers; False if the deployment is no longer the work of ``job``.
+
+        Args:
+            deployment: Whose revision it is.
+            revision: What answers.
+            job: Who says so.
+            now: The time.
+            address: Where a cluster answers; its objects then carry the job's id as that of their start. None: instances
+                answer.
+        """
         errors = _NO_ERROR if revision == deployment.revision else {}
-        values = {"serving_revision": revision, **errors}
-        return await self._move(deployment.id, DeploymentEvent.READY, now, values, job=job)
+        shown = {} if address is None else {"url": address, "run": job.id}
+        values = {"serving_revision": revision, **errors, **shown}
+        return await self._move(deployment.id, DeploymentEvent.READY, now, values, job_id=job.id)
+
+    async def regain(self, deployment: Deployment, *, now: datetime) -> bool:
+        """What a cluster is to serve answers again, or at last; False if another job works for the deployment now."""
+        errors = _NO_ERROR if deployment.goal == deployment.revision else {}
+        return await self._move(deployment.id, DeploymentEvent.READY, now, errors, job_id=deployment.job_id)
 
     async def serves(self, deployment_id: str, revision: int) -> None:
         """What serves is of ``revision`` too: its template is the same."""
@@ -153,7 +170,7 @@ class DeploymentRepository:
         now: datetime,
         values: Mapping[str, object],
         *,
-        job: Job | None = None,
+        job_id: str | None = None,
     ) -> bool:
         columns = (DeploymentRow.name, DeploymentRow.model, DeploymentRow.version, DeploymentRow.state)
         before = (await self._session.execute(select(*columns).where(*self._id(deployment_id)))).one_or_none()
@@ -167,8 +184,8 @@ class DeploymentRepository:
             .returning(DeploymentRow.number)
             .execution_options(synchronize_session=False)
         )
-        if job is not None:
-            statement = statement.where(DeploymentRow.job_id == job.id)
+        if job_id is not None:
+            statement = statement.where(DeploymentRow.job_id == job_id)
         if before is None or (await self._session.execute(statement)).one_or_none() is None:
             return False
         new = {"name": before.name, "model": before.model, "version": before.version, "state": target(event)}
@@ -218,6 +235,7 @@ def _to_deployment(row: DeploymentRow, instances: Sequence[Instance]) -> Deploym
         state=DeploymentState(row.state),
         instances=tuple(instances),
         run=row.run,
+        address=row.url,
         job_id=row.job_id,
         error=error,
         created_at=row.created_at,

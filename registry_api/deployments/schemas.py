@@ -79,9 +79,11 @@ class DeploymentOut(TemplateOut):
     replicas: int = Field(description="How many instances are wanted.")
     revision: int = Field(description="What is wanted.")
     serving_revision: int | None = Field(description="What serves; another one while an update is under way or failed.")
-    instances: list[InstanceOut]
+    instances: list[InstanceOut] = Field(description="Those of machines; a cluster keeps its own.")
     drift: list[str] = Field(description="How it differs from what is wanted; empty: it does not.")
-    url: str | None = Field(description="Where its first instance answers; null while none does.")
+    url: str | None = Field(
+        description="Where its first instance answers, or its Service inside a cluster; null while none does."
+    )
     pid: int | None
     job_id: str = Field(description="The job that last worked for it.")
     error: FaultOut | None = Field(description="Why it failed; of one that runs, why it is not as wanted.")
@@ -102,7 +104,7 @@ class DeploymentOut(TemplateOut):
             serving_revision=deployment.serving_revision,
             instances=[InstanceOut.of(each) for each in deployment.instances],
             drift=list(deployment.drift),
-            url=None if first is None else first.url,
+            url=deployment.url,
             pid=None if first is None else first.pid,
             job_id=deployment.job_id,
             error=FaultOut.of(deployment.error),

@@ -9,10 +9,11 @@ from typing import Final, NoReturn
 from uuid import uuid4
 
 from core.clock import Clock
-from core.errors import Conflict, ErrorCode, InvalidRequest, NotFound
+from core.errors import Conflict, ErrorCode, InvalidRequest, NotFound, Unavailable
 from registry_api.db.session import Database, Session
 from registry_api.deployments.history.repository import HistoryRepository
 from registry_api.deployments.history.values import Happening, HappeningKind, Revision
+from registry_api.deployments.kubernetes.naming import DEPLOYMENT, TENANT, label_value
 from registry_api.deployments.logs import LogPart, read_log
 from registry_api.deployments.repository import DeploymentRepository
 from registry_api.deployments.states import DeploymentState
@@ -58,7 +59,7 @@ class DeploymentService:
             NotFound: ``BUILD_001`` or ``IMAGE_008`` if there is no such build or image.
             ModelError: ``MODEL_001`` if the version inside it was deleted.
             Conflict: ``STATE_001`` if the build or image has not succeeded, ``STATE_002`` if the name is in use.
-            InvalidRequest: ``VALID_002`` if that many instances are not allowed.
+            InvalidRequest: ``VALID_002`` if that many instances are not allowed, or an open one in a cluster.
             Overloaded: ``QUOTA_001`` if the tenant has too many jobs that have not ended.
         """
         template, source = await self._templates.of_new(new)
@@ -136,8 +137,15 @@ class DeploymentService:
 
         Raises:
             NotFound: ``DEPLOY_001`` if the tenant has none of that name.
+            Unavailable: ``DEVICE_001`` if a cluster keeps its logs.
         """
         deployment = await self.get(tenant, name)
+        if deployment.template.target.clustered:
+            raise Unavailable(
+                ErrorCode.DEVICE_UNAVAILABLE,
+                f"The registry keeps no logs of pods; ask the cluster for those of deployment {name!r}: kubectl logs "
+                f"-c inference -l {TENANT}={label_value(tenant)},{DEPLOYMENT}={label_value(name)}",
+            )
         if deployment.run is None:
             return LogPart(data=b"", start=0, size=0)
         folder = log_folder(self._folder, deployment.id, deployment.run)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from core.errors import Conflict, ErrorCode
+from core.errors import Conflict, ErrorCode, InvalidRequest
 from registry_api.builds.service import BuildService, finished
 from registry_api.deployments.values import AuthMode, Change, Deployment, Limits, NewDeployment, TargetKind, Template
 from registry_api.images.service import ImageService
@@ -31,9 +31,11 @@ class Templates:
         Raises:
             NotFound: ``BUILD_001`` or ``IMAGE_008`` if there is no such build or image.
             Conflict: ``STATE_001`` if it has not succeeded.
+            InvalidRequest: ``VALID_002`` if it is to be open in a cluster.
         """
         if new.image_id is not None:
-            return await self._of_image(new.tenant, new.image_id, new.auth, new.limits)
+            _check_auth(new.target, new.auth)
+            return await self._of_image(new.tenant, new.image_id, target=new.target, auth=new.auth, limits=new.limits)
         return await self._of_build(new.tenant, str(new.build_id), new.auth)
 
     async def changed(self, before: Deployment, change: Change) -> Template:
@@ -42,15 +44,20 @@ class Templates:
         Raises:
             NotFound: ``BUILD_001`` or ``IMAGE_008`` if there is no such build or image.
             Conflict: ``STATE_001`` if it has not succeeded, or does not fit the deployment's target.
+            InvalidRequest: ``VALID_002`` if it is to be open in a cluster.
         """
         template = before.template
         _check_target(before, change)
         auth = change.auth or template.auth
         limits = change.limits or template.limits
+        _check_auth(template.target, auth)
         if change.build_id is not None:
             return (await self._of_build(before.tenant, change.build_id, auth))[0]
         if change.image_id is not None:
-            return (await self._of_image(before.tenant, change.image_id, auth, limits))[0]
+            found = await self._of_image(
+                before.tenant, change.image_id, target=template.target, auth=auth, limits=limits
+            )
+            return found[0]
         return replace(template, auth=auth, limits=limits)
 
     async def source(self, tenant: str, template: Template) -> Source:
@@ -76,7 +83,9 @@ class Templates:
         )
         return template, source
 
-    async def _of_image(self, tenant: str, image_id: str, auth: AuthMode, limits: Limits) -> tuple[Template, Source]:
+    async def _of_image(
+        self, tenant: str, image_id: str, *, target: TargetKind, auth: AuthMode, limits: Limits
+    ) -> tuple[Template, Source]:
         image = await self._images.get(tenant, image_id)
         source = image.source
         template = Template(
@@ -85,11 +94,20 @@ class Templates:
             model=source.model,
             version=source.version,
             digest=finished_image(image).digest,
-            target=TargetKind.PODMAN,
+            target=target,
             auth=auth,
             limits=limits,
         )
         return template, source
+
+
+def _check_auth(target: TargetKind, auth: AuthMode) -> None:
+    if target.clustered and auth is AuthMode.OPEN:
+        raise InvalidRequest(
+            ErrorCode.INVALID_FIELD,
+            f"Field 'auth' is 'open', which is for one machine; on target {target} callers need keys: 'api_key'.",
+            details={"field": "auth"},
+        )
 
 
 def _check_target(before: Deployment, change: Change) -> None:

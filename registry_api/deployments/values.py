@@ -18,6 +18,12 @@ class TargetKind(StrEnum):
 
     PROCESS = "process"  # a Bento by `bentoml serve` on the worker's machine, on loopback
     PODMAN = "podman"  # an image in containers on the worker's machine, on loopback
+    KUBERNETES = "kubernetes"  # an image in pods of a cluster
+
+    @property
+    def clustered(self) -> bool:
+        """Whether a cluster keeps its instances, and not the workers: there are no rows of them."""
+        return self is TargetKind.KUBERNETES
 
 
 class AuthMode(StrEnum):
@@ -88,8 +94,9 @@ class Deployment:
     revision: int  # of the template
     serving_revision: int | None  # the last one that was ready; None: none ever was
     state: DeploymentState
-    instances: tuple[Instance, ...]  # oldest first
+    instances: tuple[Instance, ...]  # oldest first; none of one in a cluster
     run: str | None  # of the newest start, whose log is shown; None: never started
+    address: str | None = None  # of one in a cluster: its Service; None: instances have addresses of their own
     job_id: str  # of the job that last worked for it
     error: Fault | None  # what is not as wanted; None: nothing
     created_at: datetime
@@ -109,8 +116,22 @@ class Deployment:
         return tuple(sorted(ready, key=lambda each: each.revision != self.serving_revision))
 
     @property
+    def answers(self) -> bool:
+        """Whether anything of it answers, as far as is known."""
+        return self.state is DeploymentState.RUNNING if self.template.target.clustered else bool(self.ready)
+
+    @property
+    def url(self) -> str | None:
+        """Where it answers first; None while nothing does."""
+        if self.template.target.clustered:
+            return self.address if self.answers else None
+        return self.ready[0].url if self.ready else None
+
+    @property
     def settled(self) -> bool:
         """Whether there is what should be: so many ready instances of the right revision; others are on their way out."""
+        if self.template.target.clustered:
+            return self.answers and self.serving_revision == self.goal
         right = [each for each in self.ready if each.revision == self.goal]
         others = [each for each in self.instances if each not in right and each.state is not InstanceState.ENDING]
         return len(right) == self.replicas and not others
@@ -120,6 +141,8 @@ class Deployment:
         """How it differs from what is wanted, in words; empty: it does not."""
         if self.state.over:
             return ()
+        if self.template.target.clustered:
+            return self._drift_in_cluster()
         serving = sum(each.revision == self.revision for each in self.ready)
         other = len(self.ready) - serving
         told = (
@@ -131,6 +154,13 @@ class Deployment:
             told.append(f"{other + max(0, serving - self.replicas)} instances too many")
         return tuple(told)
 
+    def _drift_in_cluster(self) -> tuple[str, ...]:
+        if not self.answers:
+            return (f"no pod of revision {self.revision} is known to be ready",)
+        if self.serving_revision != self.revision:
+            return (f"revision {self.serving_revision} serves instead of {self.revision}",)
+        return () if self.error is None else ("the cluster has not got as far as is wanted",)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewDeployment:
@@ -140,6 +170,7 @@ class NewDeployment:
     name: str
     build_id: str | None = None
     image_id: str | None = None
+    target: TargetKind = TargetKind.PODMAN  # of an image; builds run as processes
     auth: AuthMode = AuthMode.API_KEY
     replicas: int = 1
     limits: Limits = UNLIMITED  # of images only

@@ -2,8 +2,8 @@
 """The reconciler: holds what runs on one machine against what is wanted, again and again.
 
 It only looks, says what it found, and ends what nobody wants: what is missing is started by a deploy job, at most one per
-deployment at a time, whichever worker finds it first. What is found gone again and again is given up
-(:mod:`registry_api.deployments.restarts`).
+deployment at a time, whichever worker finds it first (:mod:`registry_api.deployments.repairing`). What a cluster keeps has a
+watch of its own (:mod:`registry_api.deployments.clusters.watch`).
 """
 
 from __future__ import annotations
@@ -11,21 +11,20 @@ from __future__ import annotations
 import asyncio
 
 from core.clock import Clock
-from core.errors import Conflict, ErrorCode, TransientError
+from core.errors import Conflict, TransientError
 from core.telemetry.logs import get_logger
-from registry_api.db.session import EVERY_TENANT, Database, Session
+from registry_api.db.session import EVERY_TENANT, Database
 from registry_api.deployments.drift import drifted
 from registry_api.deployments.ending import Ender
 from registry_api.deployments.history.repository import HistoryRepository
 from registry_api.deployments.history.values import HappeningKind
 from registry_api.deployments.instances.repository import InstanceRepository, unknown
-from registry_api.deployments.repository import DeploymentRepository, not_over
-from registry_api.deployments.restarts import RestartPolicy, Verdict
+from registry_api.deployments.looking import keep_looking
+from registry_api.deployments.repairing import Repairer
+from registry_api.deployments.repository import not_over
 from registry_api.deployments.states import DeploymentState
 from registry_api.deployments.targets import Targets
 from registry_api.deployments.values import NO_REVISION, Deployment, Instance, InstanceState
-from registry_api.jobs.interface import Fault, JobKind, NewJob
-from registry_api.jobs.service import JobService
 
 _log = get_logger(__name__)
 
@@ -36,10 +35,9 @@ class DeploymentWatch:
     Args:
         db: Where deployments are.
         clock: For times of records.
-        jobs: Who repairs.
+        repairer: Asks for repairs.
         targets: Know what runs here.
         ender: Ends what is not wanted.
-        restarts: How patient to be.
     """
 
     def __init__(
@@ -47,32 +45,25 @@ class DeploymentWatch:
         db: Database,
         clock: Clock,
         *,
-        jobs: JobService,
+        repairer: Repairer,
         targets: Targets,
         ender: Ender,
-        restarts: RestartPolicy,
     ) -> None:
         self._db = db
         self._clock = clock
-        self._jobs = jobs
+        self._repairer = repairer
         self._targets = targets
         self._ender = ender
-        self._restarts = restarts
 
     async def run(self, *, every: float) -> None:
         """Looks now and then every ``every`` seconds, until cancelled."""
-        while True:
-            try:
-                await self.look()
-            except Exception as error:  # the database may be away for a while; the watch outlives that
-                _log.warning("watch_failed", error=str(error))
-            await asyncio.sleep(every)
+        await keep_looking(self.look, every=every)
 
     async def look(self) -> None:
         """Ends what nobody wants, and has repaired what is not as wanted."""
         await self._end_strangers()
         async with self._db.read(EVERY_TENANT) as session:
-            wanted = await not_over(session)
+            wanted = [(each, idle) for each, idle in await not_over(session) if not each.template.target.clustered]
         for deployment, idle in wanted:
             try:
                 await self._check(deployment, idle=idle)
@@ -102,7 +93,7 @@ class DeploymentWatch:
         ending = [each for each in here if each.state in unwanted]
         await self._ender.end(deployment, ending, why="it is not wanted any more")
         if idle and deployment.state is not DeploymentState.STOPPING:
-            await self._repair(deployment)
+            await self._repairer.repair(deployment)
 
     async def _compare(self, deployment: Deployment, instance: Instance) -> None:
         """Disowns an instance that has drifted: a repair replaces it, and it serves until then."""
@@ -122,40 +113,3 @@ class DeploymentWatch:
     async def _alive(self, deployment: Deployment, instance: Instance) -> bool:
         target = self._targets.of(deployment.template.target)
         return await asyncio.to_thread(target.alive, instance.run, instance.pid or 0)
-
-    async def _repair(self, seen: Deployment) -> None:
-        """Has it repaired, waits, or gives it up."""
-        now = self._clock.now()
-        async with self._db.write(seen.tenant) as session:
-            deployments = DeploymentRepository(session, seen.tenant)
-            history = HistoryRepository(session, seen.tenant)
-            deployment = await deployments.by_id(seen.id)
-            if deployment is None or deployment.job_id != seen.job_id or deployment.state.over or deployment.settled:
-                return
-            since = now - self._restarts.window
-            times = await history.times(seen.id, HappeningKind.RESTARTED, since=since)
-            match self._restarts.verdict(times, now):
-                case Verdict.NOW:
-                    await self._restart(session, deployment)
-                case Verdict.GIVE_UP if not deployment.ready:
-                    fault = await self._crash_loop(history, seen.id, len(times))
-                    await deployments.fail(seen.id, fault, now=now)
-                    await history.tell(seen.id, HappeningKind.FAILED, fault.message, at=now)
-
-    async def _restart(self, session: Session, deployment: Deployment) -> None:
-        spec = {"deployment": deployment.id, "reason": "repair"}
-        job = await self._jobs.enqueue(session, NewJob(tenant=deployment.tenant, kind=JobKind.DEPLOY, spec=spec))
-        if not await DeploymentRepository(session, deployment.tenant).assign(deployment, job):
-            raise Conflict(ErrorCode.STATE_CONFLICT, "Another worker found it first.")  # takes the job back
-        message = "; ".join(deployment.drift) or "It is not as wanted."
-        history = HistoryRepository(session, deployment.tenant)
-        await history.tell(deployment.id, HappeningKind.RESTARTED, message, at=self._clock.now())
-        _log.warning("deployment_not_as_wanted", tenant=deployment.tenant, deployment=deployment.name, found=message)
-
-    async def _crash_loop(self, history: HistoryRepository, deployment_id: str, restarts: int) -> Fault:
-        last = await history.last(deployment_id, HappeningKind.LOST, HappeningKind.FAULT)
-        message = (
-            f"The deployment was started again {restarts} times within {self._restarts.window_seconds:g} s and did not stay. "
-            f"Change it, roll it back, or deploy it again. {last}"
-        )
-        return Fault(code=ErrorCode.JOB_FAILED, message=message.rstrip())

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -12,6 +12,8 @@ from core.refs import NAME_PATTERN
 from core.settings import Section
 from core.settings import Settings as CoreSettings
 from registry_api.settings.storage import GIB, PositiveFloat, PositiveInt
+
+Instance: TypeAlias = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
 
 
 class WorkSettings(Section):
@@ -75,14 +77,16 @@ class KubernetesSettings(Section):
 
     namespace: str | None = None  # where deployments run; None: this worker has no such target
     images: str | None = None  # prefix of the repositories the cluster pulls from: registry.example.com/models
-    instance: Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")] = (
-        "furoshiki"  # which registry this is, in that namespace
-    )
+    auth_file: Path | None = None  # logins of that registry of images, as docker and podman keep them; None: none
+    ca_file: Path | None = None  # PEM of its authorities; None: the system's
+    instance: Instance = "furoshiki"  # which registry; two of one name in a namespace remove each other's deployments
     kubeconfig: Path | None = None  # None: the service account of the worker's own pod
     context: str | None = None  # of the kubeconfig; None: its current one
     values: Path | None = None  # YAML with values of the chart for every deployment: who may call, nodes, pull secrets
     call_seconds: PositiveFloat = 15.0  # of each call of the cluster's API
     look_seconds: PositiveFloat = 5.0  # the longest time between two looks at pods that are not ready
+    ready_seconds: PositiveFloat = 300.0  # from applying to every pod ready
+    compare_seconds: PositiveFloat = 60.0  # between two comparisons of a deployment's objects with what is wanted
 
 
 class WorkerSettings(CoreSettings):

@@ -91,15 +91,25 @@ class Cluster:
         """
         return self._watcher.until_ready(self._release(tenant, name), name, seconds=seconds, told=told)
 
-    def remove(self, tenant: str, name: str, *, seconds: float = 120.0) -> None:
-        """Deletes every object of a deployment and returns when they and their pods are gone. May be repeated.
+    def runs(self, tenant: str, name: str) -> frozenset[str]:
+        """The starts that applied what the cluster has of a deployment last: one, unless something was cut off."""
+        return frozenset(_run(each) for each in self._applier.existing(self._release(tenant, name)))
+
+    def remove(self, tenant: str, name: str, *, run: str | None = None, seconds: float = 120.0) -> None:
+        """Deletes the objects of a deployment and returns when they and their pods are gone. May be repeated.
+
+        Args:
+            tenant: Whose it is.
+            name: The deployment.
+            run: Only what this start applied last; None: every object.
+            seconds: How long to wait.
 
         Raises:
             Unavailable: ``CLUSTER_001`` if some are left after ``seconds``.
         """
         release = self._release(tenant, name)
         until = self._clock.monotonic() + seconds
-        while found := self._applier.existing(release):
+        while found := [each for each in self._applier.existing(release) if run in (None, _run(each))]:
             self._applier.delete([each for each in found if "deletionTimestamp" not in each["metadata"]])
             if self._clock.monotonic() >= until:
                 left = ", ".join(thing(each) for each in found)
@@ -143,6 +153,10 @@ class Cluster:
 
     def _release(self, tenant: str, name: str) -> str:
         return naming.release_name(self._instance, tenant, name)
+
+
+def _run(found: Document) -> str:
+    return str((found["metadata"].get("annotations") or {}).get(naming.RUN, ""))
 
 
 def _managed(found: Sequence[Document]) -> Managed:

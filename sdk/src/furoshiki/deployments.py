@@ -60,9 +60,9 @@ class Deployment:
     replicas: int = 1  # how many instances are wanted
     revision: int = 1  # what is wanted
     serving_revision: int | None = None  # what serves; None: nothing does
-    instances: tuple[DeploymentInstance, ...] = ()
+    instances: tuple[DeploymentInstance, ...] = ()  # of machines; a cluster keeps its own
     drift: tuple[str, ...] = ()  # how it differs from what is wanted; empty: it does not
-    url: str | None = None  # where its first instance answers; None while none does
+    url: str | None = None  # where its first instance answers, or its Service inside a cluster; None while none does
     pid: int | None = None
     job_id: str | None = None
     error: JobError | None = None  # why it failed; of one that runs, why it is not as wanted
@@ -71,7 +71,10 @@ class Deployment:
 
     @property
     def ready(self) -> str:
-        """How many instances are ready, of how many."""
+        """How many instances are ready, of how many; of pods what the registry last knew: none, all, or some (``?``)."""
+        if self.target == "kubernetes":
+            known = 0 if self.state != "running" else "?" if self.drift else self.replicas
+            return f"{known}/{self.replicas}"
         return f"{sum(each.state == 'ready' for each in self.instances)}/{self.replicas}"
 
 
@@ -124,9 +127,9 @@ class Deployments(Resource[D]):
             name: The deployment.
             build_id: A build that succeeded; this or ``image_id``.
             image_id: An image that succeeded.
-            target: Where it runs: ``process`` for builds, ``podman`` for images; None: the one that fits.
+            target: Where it runs: ``process`` for builds, ``podman`` or ``kubernetes`` for images; None: on the machine.
             auth: ``api_key``, or ``open`` on loopback only.
-            replicas: How many instances.
+            replicas: How many instances, in a cluster pods.
             cpus: The most processors of each instance; images only.
             memory_bytes: The most memory of each instance; images only.
         """

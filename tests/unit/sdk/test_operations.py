@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -125,6 +126,18 @@ def test_an_image_is_deployed_with_limits(client: Client) -> None:
     made = client.deployments.create("prod", image_id=image.id, cpus=0.5, memory_bytes=1 << 30)
     assert (made.target, made.image_id, made.build_id) == ("podman", image.id, build.id)
     assert (made.limits.cpus, made.limits.memory_bytes) == (0.5, 1 << 30)
+
+
+def test_an_image_is_deployed_in_a_cluster(client: Client) -> None:
+    """Its pods are counted as the registry last knew them."""
+    build = client.builds.wait(client.builds.create("digits").id)
+    image = client.images.create(build.id)
+    client.images.wait(image.id)
+    made = client.deployments.create("prod", image_id=image.id, target="kubernetes", replicas=3)
+    assert (made.target, made.instances, made.ready) == ("kubernetes", (), "0/3")
+    running = client.deployments.wait("prod")
+    assert (running.state, running.ready) == ("running", "3/3")
+    assert replace(running, drift=("it is not as wanted",)).ready == "?/3"
 
 
 def test_unfinished_build_is_not_deployed(either: Either, client: Client) -> None:

@@ -28,7 +28,7 @@ def optional_ref(ctx: click.Context, param: click.Parameter, value: str | None) 
 @click.option("--name", required=True, help="The deployment.")
 @click.option("--image", "image_id", help="Run this image instead of a version's Bento.")
 @click.option("--variant", help="Such as onnx-fp32/cpu; any if left out.")
-@click.option("--target", help="Where it runs: process for a Bento, podman for an image.")
+@click.option("--target", help="Where it runs: process for a Bento; podman (the default) or kubernetes for an image.")
 @click.option(
     "--auth",
     type=click.Choice(["api_key", "open"]),

@@ -121,7 +121,8 @@ class FakeDeployments:
             raise Problem(409, "STATE_001", f"{made['id']} is {made['state']}; it must have succeeded.")
         found = {"build_id": made["id"], "image_id": None, "target": "process"}
         if image is not None:
-            found = {"build_id": made["build_id"], "image_id": image, "target": "podman"}
+            target = "kubernetes" if wanted.get("target") == "kubernetes" else "podman"
+            found = {"build_id": made["build_id"], "image_id": image, "target": target}
         facts = {"tenant": made["tenant"], "model": made["model"], "version": made["version"], "digest": made["digest"]}
         return {"auth": wanted["auth"], "limits": wanted["limits"], **found, **facts}
 
@@ -136,7 +137,8 @@ class FakeDeployments:
         error = {"code": "JOB_002", "message": "As told."} if job["state"] == "failed" else None
         url = self._url() if state == "running" else None
         run = {"run": "r", "revision": deployment["serving_revision"], "state": "ready", "host": "here", "url": url}
-        instances = [] if state != "running" else [{**run, "pid": None}] * deployment["replicas"]
+        kept = state == "running" and deployment["target"] != "kubernetes"
+        instances = [{**run, "pid": None}] * deployment["replicas"] if kept else []
         drift = [] if error is None else ["it is not as wanted"]
         return {
             **deployment,

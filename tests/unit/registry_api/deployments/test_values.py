@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -85,3 +86,33 @@ def test_an_instance_on_its_way_out_needs_no_repair(state: InstanceState, settle
     """All that is wanted is ready: what ends is its own machine's business, what starts is nobody's wish."""
     shop = replace(SHOP, instances=(instance("a", 2), instance("b", 2), instance("c", 1, state)))
     assert (shop.drift, shop.settled) == ((), settled)
+
+
+CLUSTERED = replace(SHOP, template=replace(TEMPLATE, target=TargetKind.KUBERNETES), address="http://shop.ml.svc:3000")
+
+
+@pytest.mark.parametrize(
+    ("changes", "drift", "settled"),
+    [
+        ({"serving_revision": 2}, (), True),
+        ({}, ("revision 1 serves instead of 2",), False),
+        ({"error": FAULT}, ("revision 1 serves instead of 2",), True),
+        ({"serving_revision": 2, "error": FAULT}, ("the cluster has not got as far as is wanted",), True),
+        ({"state": DeploymentState.STARTING}, ("no pod of revision 2 is known to be ready",), False),
+        ({"state": DeploymentState.FAILED}, (), False),
+    ],
+)
+def test_in_a_cluster_there_are_no_instances_to_count(
+    changes: dict[str, Any], drift: tuple[str, ...], settled: bool
+) -> None:
+    """What serves, and whether anything does, is what its row says; only then it has an address."""
+    shop = replace(CLUSTERED, **changes)
+    assert (shop.drift, shop.settled) == (drift, settled)
+    assert shop.url == (CLUSTERED.address if shop.state is DeploymentState.RUNNING else None)
+
+
+def test_on_machines_the_first_that_serves_has_the_address() -> None:
+    """Without a ready instance there is none, whatever was noted."""
+    ready = replace(instance("a", 1), url="http://127.0.0.1:1")
+    assert replace(SHOP, instances=(ready,), address="http://old").url == "http://127.0.0.1:1"
+    assert replace(SHOP, address="http://old").url is None

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The watch over a cluster: what is lost is told, what differs is repaired once, what nobody wants is removed."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from artifacts.digest import digest_bytes
+from core.clock import SystemClock
+from registry_api.deployments.kubernetes.opening import opened
+from registry_api.deployments.kubernetes.testing import Asked
+from registry_api.deployments.kubernetes.testing.controllers import READY, waiting
+from registry_api.deployments.kubernetes.values import Wanted
+from tests.integration.registry_api.deployments.clusters.yard import SERVER, URL, Yard
+
+STRANGER = Wanted(
+    tenant="default",
+    name="gone",
+    model="digits@1",
+    repository="default/digits",
+    image=digest_bytes(b"an image"),
+    revision=1,
+    run="r",
+)
+
+
+async def test_a_difference_is_repaired_by_one_job(yard: Yard) -> None:
+    """A Service that somebody deleted: two watches ask for one repair, which brings it back; then nothing differs."""
+    before = await yard.deployed()
+    yard.server.objects.drop("services", SERVER)
+    await asyncio.gather(*(yard.watch().look() for _ in range(2)))
+    found = await yard.bench.deployment()
+    assert (found["state"], found["url"], found["job_id"] != before["job_id"]) == ("running", URL, True)
+    async with yard.bench.working():
+        assert (await yard.bench.ended(found["job_id"]))["state"] == "succeeded"
+    assert f"services/{SERVER}" in yard.server.objects.names()
+    assert (await yard.events())[:3] == ["serving", "restarted", "drifted"]
+    events = (await yard.bench.api.ok("GET", "/deployments/shop/events"))["items"]
+    assert events[2]["message"] == f"Service/{SERVER} is missing"
+    await yard.watch().look()
+    assert (await yard.bench.deployment())["job_id"] == found["job_id"]
+
+
+async def test_what_somebody_else_manages_is_told_and_not_taken(yard: Yard) -> None:
+    """A repair that meets another manager's field fails with STATE_001; what serves goes on, with that error."""
+    await yard.deployed()
+    edit = yard.server.objects.edit
+    edit("deployments", SERVER, manager="kubectl-edit", change=lambda each: each["spec"].update(replicas=5))
+    await yard.watch().look()
+    found = await yard.bench.deployment()
+    async with yard.bench.working():
+        assert (await yard.bench.ended(found["job_id"]))["error"]["code"] == "STATE_001"
+    shop = await yard.bench.deployment()
+    assert (shop["state"], shop["error"]["code"], yard.spec["replicas"]) == ("running", "STATE_001", 5)
+    edit("deployments", SERVER, manager="kubectl-edit", change=lambda each: each["spec"].update(replicas=1))
+    yard.server.controllers.roll(SERVER)
+    await yard.watch().look()
+    assert (await yard.bench.deployment())["error"] is None
+
+
+async def test_a_revocation_reaches_the_cluster(yard: Yard) -> None:
+    """The tenant's trust policy is a part of what is wanted: a changed one is a difference, and is repaired."""
+    await yard.deployed()
+    yard.bench.api.platform.keys.revoke("default", digests=frozenset({digest_bytes(b"another")}))
+    await yard.watch().look()
+    found = await yard.bench.deployment()
+    async with yard.bench.working():
+        assert (await yard.bench.ended(found["job_id"]))["state"] == "succeeded"
+    (trust,) = yard.server.objects.every("configmaps")
+    assert digest_bytes(b"another") in trust["data"]["default.json"]
+
+
+async def test_lost_pods_are_told_and_left_to_the_cluster(yard: Yard) -> None:
+    """Nothing is ready: starting, without a URL, and no job; ready again: running."""
+    before = await yard.deployed()
+    yard.server.controllers.pod = waiting("CrashLoopBackOff", "back-off", exit_code=137)
+    yard.server.controllers.roll(SERVER)
+    await asyncio.gather(*(yard.watch().look() for _ in range(2)))
+    lost = await yard.bench.deployment()
+    assert (lost["state"], lost["url"], lost["job_id"]) == ("starting", None, before["job_id"])
+    yard.server.controllers.pod = READY
+    yard.server.controllers.roll(SERVER)
+    await yard.watch().look()
+    shop = await yard.bench.deployment()
+    assert (shop["state"], shop["url"], shop["job_id"]) == ("running", URL, before["job_id"])
+    events = (await yard.bench.api.ok("GET", "/deployments/shop/events"))["items"]
+    assert [each["kind"] for each in events] == ["serving", "lost", "serving", "created"]
+    assert "CrashLoopBackOff: back-off (last exit code 137" in events[1]["message"]
+
+
+async def test_a_cluster_that_is_away_changes_nothing(yard: Yard) -> None:
+    """Neither state nor error nor job: it is as it was, and orphans wait."""
+    before = await yard.deployed()
+
+    def away(_asked: Asked) -> None:
+        raise ConnectionError
+
+    yard.server.before = away
+    await yard.watch().look()
+    assert await yard.bench.deployment() == before
+
+
+async def test_what_nobody_wants_is_removed(yard: Yard) -> None:
+    """By two watches at once; what is deployed stays, and so does what another registry applied there."""
+    await yard.deployed()
+    own, url = yard.bench.own.kubernetes, "https://registry.example.com"
+    other = opened(own.model_copy(update={"instance": "other"}), SystemClock(), registry_url=url)
+    ours = opened(own, SystemClock(), registry_url=url)
+    for cluster in (ours, other):
+        await asyncio.to_thread(cluster.apply, STRANGER)
+    await asyncio.gather(*(yard.watch().look() for _ in range(2)))
+    assert [each.name for each in ours.managed()] == ["shop"]
+    assert [each.name for each in other.managed()] == ["gone"]
+
+
+async def test_of_what_was_applied_anew_nothing_is_removed(yard: Yard) -> None:
+    """An orphan is removed as the start that it was seen with; another start of that name meanwhile stays."""
+    cluster = opened(yard.bench.own.kubernetes, SystemClock(), registry_url="https://registry.example.com")
+    cluster.apply(replace(STRANGER, run="later"))
+    cluster.remove("default", "gone", run=STRANGER.run)
+    assert cluster.runs("default", "gone") == {"later"}
