@@ -20,12 +20,13 @@ from artifacts.stores.interface import BlobStore
 from core.clock import Clock
 from core.errors import Conflict, ErrorCode, SignatureError
 from core.tensors import TensorSpec
+from registry_api.builds.fetching import fetch_bento
 from registry_api.builds.repository import BuildRepository
 from registry_api.builds.service import finished
 from registry_api.db.session import Database
-from registry_api.deployments.fetch import fetch_bento, model_inputs
 from registry_api.deployments.history.repository import HistoryRepository
 from registry_api.deployments.history.values import HappeningKind, Revision
+from registry_api.deployments.inputs import model_inputs
 from registry_api.deployments.instances.repository import InstanceRepository
 from registry_api.deployments.starting import Starter, Starting
 from registry_api.deployments.target import Launch, Started
