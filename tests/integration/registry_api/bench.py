@@ -29,6 +29,18 @@ async def until(look: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.05)
 
 
+async def ended_job(api: Api, job_id: str) -> dict[str, Any]:
+    """The job, as soon as it has ended."""
+    found: dict[str, Any] = {}
+
+    async def final() -> bool:
+        found.update(await api.ok("GET", f"/jobs/{job_id}"))
+        return found["state"] in FINAL
+
+    await until(final)
+    return found
+
+
 @dataclass(kw_only=True)
 class Bench:
     """A registry's client and its worker."""
@@ -50,14 +62,7 @@ class Bench:
 
     async def ended(self, job_id: str) -> dict[str, Any]:
         """The job, as soon as it has ended."""
-        found: dict[str, Any] = {}
-
-        async def final() -> bool:
-            found.update(await self.api.ok("GET", f"/jobs/{job_id}"))
-            return found["state"] in FINAL
-
-        await until(final)
-        return found
+        return await ended_job(self.api, job_id)
 
     async def push(self, model: str = "digits", *, seed: int = 0) -> dict[str, Any]:
         """Registers the next version of a tiny real model, whose answers differ by ``seed``."""

@@ -25,7 +25,7 @@ from registry_api.jobs.lease import LeasePolicy
 from registry_api.jobs.queue import JobQueue
 from registry_api.jobs.worker import Worker
 from registry_api.storage.repository import StorageRepository
-from tests.integration.registry_api.bench import FINAL, until
+from tests.integration.registry_api.bench import ended_job
 from tests.integration.registry_api.rest import Api, tiny_onnx
 
 
@@ -104,14 +104,7 @@ class Works:
 
     async def ended(self, job_id: str) -> dict[str, Any]:
         """The job, as soon as it has ended."""
-        found: dict[str, Any] = {}
-
-        async def final() -> bool:
-            found.update(await self.api.ok("GET", f"/jobs/{job_id}"))
-            return found["state"] in FINAL
-
-        await until(final)
-        return found
+        return await ended_job(self.api, job_id)
 
     async def log(self, job_id: str) -> str:
         """A job's log."""
