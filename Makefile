@@ -9,7 +9,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCKS := deploy/locks
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-SOURCES := core artifacts runners converters services registry_api sdk/src deploy/gitops deploy/helm deploy/local deploy/images loadtests tests docs
+# Of a lock: nothing is installed whose SHA-256 it does not name.
+LOCKED := --require-hashes --requirement
+SOURCES := core artifacts runners converters services registry_api sdk/src deploy/gitops deploy/helm deploy/local deploy/images deploy/locks loadtests tests docs
 # Where pip finds a CPU build of torch, for example `--index-url <a CPU wheel index>`; empty takes the default index.
 TORCH_PIP_ARGS ?=
 FULL ?=
@@ -50,25 +52,25 @@ $(VENV)/python:
 
 $(VENV)/demo: $(LOCKS)/demo.txt sdk/pyproject.toml | $(VENV)/python
 	@echo "Installing the pinned packages of $< (about 600 MB)"
-	@$(PIP) --requirement $<
+	@$(PIP) $(LOCKED) $<
 	@$(PIP) --no-deps --no-build-isolation --editable sdk
 	@touch $@
 
 $(VENV)/dev: $(LOCKS)/dev.txt | $(VENV)/demo
 	@echo "Installing the pinned packages of $<"
-	@$(PIP) --requirement $<
+	@$(PIP) $(LOCKED) $<
 	@touch $@
 
 $(VENV)/full: $(LOCKS)/full.txt | $(VENV)/demo
 	@echo "Installing torch 2.13.0 and the pinned packages of $<"
 	@$(PIP) $(TORCH_PIP_ARGS) torch==2.13.0
-	@$(PIP) --requirement $<
+	@$(PIP) $(LOCKED) $<
 	@touch $@
 
 # Not resolved again by pip: xdsl's pin of typing-extensions is overridden (see converters.override).
 $(VENV)/converters: $(LOCKS)/converters.txt | $(VENV)/full
 	@echo "Installing the pinned packages of $< (about 2 GB)"
-	@$(PIP) --no-deps --requirement $<
+	@$(PIP) --no-deps $(LOCKED) $<
 	@touch $@
 
 demo: $(VENV)/demo $(if $(FULL),$(VENV)/full) $(if $(PLATFORM),$(VENV)/dev) ## Train, push, sign, build, deploy, infer and tamper (FULL=1 adds MiniLM; PLATFORM=1: on PostgreSQL, Ceph, Redis, OpenBao, OpenID)
@@ -81,7 +83,7 @@ up: $(VENV)/demo ## Run registry, worker and inference in the foreground; state 
 .venv-clients/ready: $(LOCKS)/clients.txt
 	@echo "Installing the pinned packages of $< (about 520 MB)"
 	@$(PYTHON) -m venv --clear $(@D)
-	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(LOCKED) $<
 	@touch $@
 
 converters: $(VENV)/converters ## Install every converter, and make the environment of onnx2tf (about 4 GB together)
@@ -129,7 +131,7 @@ charts: $(VENV)/dev ## Generate the chart's README and golden files
 .venv-edge/ready: $(LOCKS)/edge.txt
 	@echo "Installing the pinned packages of $< (about 450 MB)"
 	@$(PYTHON) -m venv --clear $(@D)
-	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(LOCKED) $<
 	@touch $@
 
 edge: .venv-edge/ready ## Test what serves models with no more than an edge device has installed
@@ -143,7 +145,7 @@ fmt: $(VENV)/dev ## Format and fix
 .venv-peers/%/ready: $(LOCKS)/peers-%.txt
 	@echo "Installing the pinned packages of $<"
 	@$(PYTHON) -m venv --clear $(@D)
-	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(LOCKED) $<
 	@touch $@
 
 bench: $(VENV)/dev $(VENV)/full $(patsubst %,.venv-peers/%/ready,$(filter-out $(WITHOUT),$(PEERS))) ## Compare with Triton, MLServer, LitServe, Ray Serve and BentoML in one run (WORK=mlp-json WITHOUT=ray)
@@ -162,7 +164,7 @@ hostile: $(VENV)/dev ## Two tenants, one of them hostile: what the other notices
 	@echo "Installing torch 2.13.0 for CUDA and the pinned packages of $< (several GB)"
 	@$(PYTHON) -m venv --clear $(@D)
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
-	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(LOCKED) $<
 	@touch $@
 
 gpu: .venv-gpu/ready ## On a machine with a CUDA device: the runner contract there and a benchmark; report in loadtests/results
@@ -171,7 +173,7 @@ gpu: .venv-gpu/ready ## On a machine with a CUDA device: the runner contract the
 .venv-fuzz/ready: $(LOCKS)/fuzz.txt
 	@echo "Installing the pinned packages of $<"
 	@$(PYTHON) -m venv --clear $(@D)
-	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(LOCKED) $<
 	@touch $@
 
 fuzz: $(VENV)/dev .venv-fuzz/ready ## A million cases against every decoder, then guided by coverage (RUNS=200000 each)
@@ -182,7 +184,7 @@ fuzz: $(VENV)/dev .venv-fuzz/ready ## A million cases against every decoder, the
 bento: $(VENV)/demo ## Build the default Bento of bentofile.yaml into the BentoML store
 	@rm -rf wheels && mkdir wheels
 	@cd sdk && $(CURDIR)/$(BIN)/python -m hatchling build --target wheel --directory $(CURDIR)/wheels
-	@{ cat $(LOCKS)/serving.txt; cd wheels && ls *.whl | sed 's|^|./wheels/|'; } > wheels/requirements.txt
+	@{ cat $(LOCKS)/serving.txt; cd wheels && sha256sum *.whl | sed -E 's|^(\w+)  (.*)|./wheels/\2 --hash=sha256:\1|'; } > wheels/requirements.txt
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/bentoml build
 
 lock: $(VENV)/dev ## Resolve deploy/locks/*.in again

@@ -83,7 +83,17 @@ def _make(where: Path) -> None:
     interpreter = where / "bin" / "python"
     for arguments in (
         ["venv", "--without-pip", str(where)],
-        ["pip", "--python", str(interpreter), "--quiet", "install", "--no-deps", "--requirement", str(LOCK)],
+        [
+            "pip",
+            "--python",
+            str(interpreter),
+            "--quiet",
+            "install",
+            "--no-deps",
+            "--require-hashes",
+            "--requirement",
+            str(LOCK),
+        ],
     ):
         subprocess.run(  # noqa: S603 -- fixed arguments, paths of ours
             [sys.executable, "-m", *arguments],

@@ -6,7 +6,7 @@ model/                                the bundle: manifest.json, model.sig, file
 tuning.json                           how the model runs fastest, if it was measured
 trust/<tenant>.json                   whose signatures count; the deployer may point at a fresher copy
 wheels/                               our SDK, as a wheel
-requirements.txt                      the lock of the model's runtime, and no other, and the wheel
+requirements.txt                      the lock of the model's runtime, and no other, and the wheel, each with its hash
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from artifacts.digest import digest_bytes
 from artifacts.tuning import TUNING_NAME
 from core.errors import ErrorCode, Unavailable
 from registry_api.jobs.process import INSTALLATION
@@ -75,5 +76,5 @@ class Blueprint:
         if wheel is not None:
             (context / "wheels").mkdir()
             shutil.copy2(wheel, context / "wheels")
-            lines += f"\n./wheels/{wheel.name}"
+            lines += f"\n./wheels/{wheel.name} --hash={digest_bytes(wheel.read_bytes())}"
         (context / "requirements.txt").write_text(lines + "\n")

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from artifacts.digest import digest_bytes
 from artifacts.keys.interface import KeyProvider
 from artifacts.oci.layout import ImageManifest, Layout, Platform
 from artifacts.oci.media import IMAGE_CONFIG
@@ -94,7 +95,7 @@ class TinyBentoBuilder(BentoBuilder):
         await fetch_bundle(self._store, BundleVerifier(policy, self._clock), source, folder / MODEL_FOLDER)
         files = {
             "bento.yaml": self._description,
-            "env/python/requirements.txt": f"./wheels/{WHEEL}\n".encode(),
+            "env/python/requirements.txt": f"./wheels/{WHEEL} --hash={digest_bytes(tiny_wheel())}\n".encode(),
             f"src/wheels/{WHEEL}": tiny_wheel(),
             "src/core/code.py": b"CODE = 1\n",
             **({} if tuning is None else {"src/tuning.json": tuning}),

@@ -22,7 +22,15 @@ from core.errors import ErrorCode, InvalidRequest, SignatureError
 from registry_api.images.builders.layer import changed_file
 
 MODEL: Final = "src/model/"
-CODE: Final = ("src/core/", "src/artifacts/", "src/runners/", "src/services/", "src/wheels/", "env/")
+CODE: Final = (
+    "src/core/",
+    "src/artifacts/",
+    "src/runners/",
+    "src/services/",
+    "src/wheels/",
+    "src/requirements.txt",
+    "env/",
+)
 DESCRIPTION: Final = "bento.yaml"
 _OF_BENTOML: Final = (
     "apt-get update && apt-get install -q -y --no-install-recommends --allow-remove-essential "

@@ -23,9 +23,10 @@ from registry_api.images.builders.configuration import NAME_LABEL, labels_of, la
 from registry_api.images.builders.dependencies import copy_blob
 from registry_api.images.builders.interface import BuildRequest, BuiltImage, Tell, builder_missing
 from registry_api.images.builders.layers import OF_BENTO, check_base, copy_base, timed
+from registry_api.images.builders.pins import check_pins
 from registry_api.images.builders.running import run, tool_failed
 from registry_api.images.builders.storage import PrivateStorage
-from registry_api.images.builders.wheels import fetch_wheels
+from registry_api.images.builders.wheels import REQUIREMENTS, fetch_wheels
 
 _NAME: Final = "image"
 _NAMES: Final = ("dependencies", *OF_BENTO)
@@ -52,6 +53,7 @@ class BuildahBuilder:
             raise builder_missing(self.name, lacks)
         check_base(request)
         refuse_commands(request.bento, self.name)
+        check_pins(request.bento)
         seconds: dict[str, float] = {}
         context, made = request.scratch / "context", request.scratch / "made"
         try:
@@ -99,6 +101,7 @@ def _stage(request: BuildRequest, wheels: Path, context: Path) -> None:
     shutil.copytree(Path(pip.__file__).parent, tools / "pip", ignore=shutil.ignore_patterns("__pycache__"))
     for script in (RECIPES / "install.py", Path(bytecode.__file__), Path(tidying.__file__)):
         shutil.copy2(script, tools)
+    shutil.copy2(request.bento / REQUIREMENTS, tools)
     for entry in request.manifest.files:
         place(request.bento, entry, context / layer_of(entry.path) / entry.path)
     for path in (context / name for name in OF_BENTO):

@@ -3,12 +3,16 @@
 
 Fetched once for each list of pins and kept: a build after that needs no network, and neither has one inside of a container.
 Only wheels are taken, so nothing of a package runs here, and none of the pins is resolved again (``--no-deps``: the lock is
-complete). pip uses this machine's own configuration: index, proxy, certificates; nothing of it gets into an image.
+complete). Each must have a SHA-256 that the Bento's signed list of pins names, when it is fetched and when it is installed:
+neither an index nor whoever can write to the cache gets another file into an image. pip uses this machine's own
+configuration: index, proxy, certificates; nothing of it gets into an image.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -26,6 +30,7 @@ from registry_api.images.builders.running import run
 PYTHON: Final = "3.11"
 REQUIREMENTS: Final = "env/python/requirements.txt"
 _OWN: Final = "src/wheels/"
+_SHA256: Final = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 _MACHINES: Final = {"amd64": "x86_64", "arm64": "aarch64"}
 _GLIBC: Final = range(17, 37)  # minor versions of the tags that Debian 12 runs
 _OLD_TAGS: Final = {"x86_64": ("manylinux2014", "manylinux2010", "manylinux1"), "aarch64": ("manylinux2014",)}
@@ -41,6 +46,9 @@ def fetch_wheels(request: BuildRequest, tell: Tell) -> Path:
     """
     kept = request.cache / "wheels"
     folder = kept / hex_of(pins_digest(request))
+    if folder.is_dir() and _damaged(request, folder):
+        tell("kept wheels are not those that the pins name: they are fetched anew")
+        shutil.rmtree(folder, ignore_errors=True)
     if folder.is_dir():
         return folder
     tell(f"fetching the wheels of {REQUIREMENTS} for {request.platform} and Python {PYTHON}")
@@ -54,6 +62,16 @@ def fetch_wheels(request: BuildRequest, tell: Tell) -> Path:
         finally:
             shutil.rmtree(part, ignore_errors=True)
     return folder
+
+
+def _damaged(request: BuildRequest, folder: Path) -> bool:
+    """Whether a kept file is none that the pins name."""
+    named = set(_SHA256.findall((request.bento / REQUIREMENTS).read_text()))
+    for wheel in folder.iterdir():
+        with wheel.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() not in named:
+                return True
+    return False
 
 
 def pins_digest(request: BuildRequest) -> Digest:
@@ -72,10 +90,11 @@ def pip(request: BuildRequest, *command: str) -> None:
 
     Raises:
         InvalidRequest: ``IMAGE_003`` if there are no wheels for the platform.
-        JobError: ``JOB_002`` if it fails.
+        JobError: ``JOB_002`` if it fails: a pin without a hash, a file with another one.
     """
     argv = [sys.executable, "-m", "pip", *command, "--quiet", "--disable-pip-version-check", "--no-input"]
-    argv += ["--no-deps", "--only-binary", ":all:", "--implementation", "cp", "--python-version", PYTHON]
+    argv += ["--no-deps", "--require-hashes", "--only-binary", ":all:"]
+    argv += ["--implementation", "cp", "--python-version", PYTHON]
     for tag in wheel_tags(request.platform):
         argv += ["--platform", tag]
     requirements = (request.bento / REQUIREMENTS).resolve()

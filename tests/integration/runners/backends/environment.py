@@ -36,7 +36,8 @@ def serving_python() -> Path:
         if not (where / _READY).is_file():
             shutil.rmtree(where, ignore_errors=True)
             _run("venv", "--without-pip", str(where))
-            _run("pip", "--python", str(interpreter), "--quiet", "install", "--no-deps", "--requirement", str(LOCK))
+            arguments = ("--quiet", "install", "--no-deps", "--require-hashes", "--requirement", str(LOCK))
+            _run("pip", "--python", str(interpreter), *arguments)
             _run("pip", "--python", str(interpreter), "check")
             (where / _READY).touch()
     return interpreter

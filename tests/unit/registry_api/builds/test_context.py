@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from artifacts.digest import digest_bytes
 from artifacts.formats import FORMATS
 from artifacts.testing import refused
 from core.errors import ErrorCode
@@ -27,7 +28,7 @@ def _files(folder: Path) -> set[str]:
 
 
 def test_code_trust_wheel_and_requirements_are_staged(tmp_path: Path) -> None:
-    """Caches, hidden files and other packages stay out; the wheel is among the requirements."""
+    """Caches, hidden files and other packages stay out; the wheel is among the requirements, with its hash."""
     (tmp_path / "sdk-1.whl").write_bytes(b"wheel")
     blueprint = _blueprint(tmp_path / "root")
     blueprint.stage(tmp_path / "context", model_format="onnx", tenant="acme", trust=b"{}", wheel=tmp_path / "sdk-1.whl")
@@ -38,7 +39,8 @@ def test_code_trust_wheel_and_requirements_are_staged(tmp_path: Path) -> None:
         "wheels/sdk-1.whl",
         "requirements.txt",
     }
-    assert (tmp_path / "context" / "requirements.txt").read_text() == "bentoml==1.4.39\n./wheels/sdk-1.whl\n"
+    pins = f"bentoml==1.4.39\n./wheels/sdk-1.whl --hash={digest_bytes(b'wheel')}\n"
+    assert (tmp_path / "context" / "requirements.txt").read_text() == pins
 
 
 def test_without_a_wheel_the_requirements_are_the_lock(tmp_path: Path) -> None:

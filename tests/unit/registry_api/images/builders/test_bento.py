@@ -33,6 +33,7 @@ def _bento(folder: Path, **description: Any) -> Path:
         ("src/models.py", "release"),
         ("src/core/errors.py", "code"),
         ("env/python/requirements.txt", "code"),
+        ("src/requirements.txt", "code"),
         ("bento.yaml", "release"),
         ("src/trust/acme.json", "release"),
         ("src/tuning.json", "release"),
