@@ -83,8 +83,8 @@ def list_command(reach: Reach, reference: str, *, as_json: bool) -> None:
         return
     click.echo(f"{asked.at(image.digest)} {image.size} bytes")
     for each in attached:
-        said = " ".join(f"{name}={value}" for name, value in sorted(each.annotations.items()))
-        click.echo(f"{each.digest} {each.size} bytes {each.artifact_type or each.media_type} {said}".rstrip())
+        said = " ".join(_plain(f"{name}={value}") for name, value in sorted(each.annotations.items()))
+        click.echo(f"{each.digest} {each.size} bytes {_plain(each.artifact_type or each.media_type)} {said}".rstrip())
 
 
 async def _push(
@@ -135,6 +135,11 @@ def _ways(shipped: Shipped, travelled: str) -> dict[str, int]:
 
 def _entry(descriptor: Descriptor) -> dict[str, Any]:
     return {"digest": descriptor.digest, "size": descriptor.size, "artifact_type": descriptor.artifact_type}
+
+
+def _plain(text: str) -> str:
+    """A stranger's text, on one line and without commands for the terminal."""
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
 def _json(value: object) -> str:

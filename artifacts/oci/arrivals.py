@@ -117,9 +117,10 @@ def _open(path: Path) -> BinaryIO:
         if error.errno not in NOT_PLAIN:
             raise
         raise unsafe_path(path.name, "it is a link, or not a plain file") from None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:  # another name of it may be anybody's file
         os.close(descriptor)
-        raise unsafe_path(path.name, "it is not a plain file")
+        raise unsafe_path(path.name, "it is not a plain file, or has another name as well")
     return os.fdopen(descriptor, "r+b")
 
 

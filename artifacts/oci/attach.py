@@ -18,15 +18,23 @@ from urllib.parse import quote
 
 from artifacts.digest import Digest, digest_bytes, hex_of, parse_digest
 from artifacts.oci.descriptor import Descriptor
-from artifacts.oci.documents import Document, ImageIndex, ImageManifest, encode_document, parse_document
+from artifacts.oci.documents import (
+    MAX_ENTRIES,
+    Document,
+    ImageIndex,
+    ImageManifest,
+    encode_document,
+    parse_document,
+)
 from artifacts.oci.downloads import pulling
 from artifacts.oci.manifests import pages
 from artifacts.oci.media import EMPTY, EMPTY_BYTES, IMAGE_INDEX
 from artifacts.oci.merging import merge
-from artifacts.oci.refusals import invalid_document
+from artifacts.oci.refusals import invalid_document, too_many
 from artifacts.oci.registry import Repository
 from core.errors import ErrorCode, NotFound, SignatureError
 
+MAX_LISTED: Final = MAX_ENTRIES  # of what a registry lists as attached to one manifest, on all pages together
 _NO_API: Final = (400, 404, 405, 501)
 
 
@@ -129,6 +137,7 @@ async def referrers(
 
     Raises:
         SignatureError: ``SIGN_010`` if the list is malformed.
+        InvalidRequest: ``VALID_003`` if it is longer than ``MAX_LISTED``.
         FuroshikiError: As :class:`artifacts.oci.registry.Repository`.
     """
     by_api = await _by_api(repository, parse_digest(subject), artifact_type)
@@ -173,6 +182,8 @@ async def _by_api(repository: Repository, subject: Digest, artifact_type: str | 
         if answer.status != 200 or media_type != IMAGE_INDEX:
             return None
         found.extend(_entries(parse_document(answer.body, media_type)))
+        if len(found) > MAX_LISTED:
+            raise too_many(f"The list of what is attached to {subject}", len(found), MAX_LISTED)
     return found
 
 

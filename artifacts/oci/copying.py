@@ -109,9 +109,25 @@ async def pull(
         SignatureError: ``SIGN_004`` or ``SIGN_010`` if it is not what its digests say.
         FuroshikiError: As :meth:`artifacts.oci.registry.Repository.pull_blob`.
     """
+    root = await find(repository, reference, platform=platform)
+    return await pull_found(repository, root, layout, tag=tag, progress=progress)
+
+
+async def find(repository: Repository, reference: str, *, platform: Platform | None = None) -> Fetched:
+    """What :func:`pull` would copy: its manifest or index. Arguments and errors are the same."""
     root = await repository.fetch(reference)
-    if platform is not None:
-        root = await _for_platform(repository, root, platform)
+    return root if platform is None else await _for_platform(repository, root, platform)
+
+
+async def pull_found(
+    repository: Repository,
+    root: Fetched,
+    layout: Layout,
+    *,
+    tag: str | None = None,
+    progress: Progress = lambda _: None,
+) -> Copied:
+    """Goes on from :func:`find`. Arguments and errors are those of :func:`pull`."""
     tree = await collect(root, lambda named: repository.fetch(named.digest))
 
     async def receive(blob: Descriptor) -> Upload:

@@ -135,7 +135,9 @@ def encode_document(document: Document) -> bytes:
 
 
 def strict_json(data: bytes) -> Any:
-    """JSON in which each name stands once in its object, without NaN and infinities.
+    """JSON in which each name stands once in its object, in whatever case, without NaN, infinities and broken Unicode.
+
+    Go's readers take ``Layers`` for ``layers``: where both stand, others would see another image than we do.
 
     Raises:
         InvalidRequest: ``VALID_003`` if there are more than ``MAX_DOCUMENT_BYTES``.
@@ -144,9 +146,12 @@ def strict_json(data: bytes) -> Any:
     if len(data) > MAX_DOCUMENT_BYTES:
         raise too_large("The OCI document", len(data), MAX_DOCUMENT_BYTES)
     try:
-        return json.loads(data.decode(), object_pairs_hook=_once, parse_constant=_no_constant)
+        found = json.loads(data.decode(), object_pairs_hook=_once, parse_constant=_no_constant)
+        if b"\\u" in data:  # perhaps half of a surrogate pair, which can be neither shown nor written
+            json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise invalid_document("the document", type(error).__name__, "JSON with each name once in its object") from None
+    return found
 
 
 def _decoded(data: bytes) -> _DocumentJson:
@@ -176,7 +181,7 @@ def _check_count(field_name: str, count: int) -> None:
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
-    if len(found) != len(pairs):
+    if len({name.casefold() for name in found}) != len(pairs):
         raise ValueError("a name stands twice")
     return found
 

@@ -25,9 +25,11 @@ from artifacts.oci.layout import Layout
 from artifacts.oci.patience import Tries
 from artifacts.oci.refusals import too_large, wrong_digest, wrong_size
 from artifacts.oci.sending import Watch, blob_path
+from core.clock import Clock
 from core.errors import ErrorCode, NotFound, SignatureError, Unavailable
 
 _PROGRESS_BYTES: Final = 1024 * 1024  # from which patience starts anew
+_PIECE_S: Final = 120.0  # for a piece; a registry that drips is one that cuts off
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,16})-(\d{1,16})/(\d{1,16}|\*)")
 _MOST_ERROR_BYTES: Final = 64 * 1024
 
@@ -135,11 +137,11 @@ class _Receiving:
             if self._arrival.size - self._most >= _PROGRESS_BYTES:
                 self._most = self._arrival.size
                 self._tries.progress()
-        if self._arrival.size == before:
+        if self._arrival.size < self._descriptor.size:
             raise self._cut()
 
     async def _write(self, response: httpx.Response) -> None:
-        async for piece in _in_pieces(response):
+        async for piece in _in_pieces(response, self._connection.clock):
             await asyncio.to_thread(self._arrival.write, piece)
             self.received += len(piece)
             self._watch(self._arrival.size)
@@ -177,15 +179,18 @@ def _goes_on(response: httpx.Response, start: int) -> bool:
     return response.status_code == 206 and found is not None and int(found[1]) == start
 
 
-async def _in_pieces(response: httpx.Response) -> AsyncIterator[bytes]:
+async def _in_pieces(response: httpx.Response, clock: Clock) -> AsyncIterator[bytes]:
     """The body in pieces large enough to be worth a thread; what came before a cut is not lost."""
-    pending = bytearray()
+    pending, began = bytearray(), clock.monotonic()
     try:
         async for part in response.aiter_raw():
             pending += part
             if len(pending) >= PIECE_BYTES:
                 yield bytes(pending)
                 pending.clear()
+                began = clock.monotonic()
+            elif clock.monotonic() - began > _PIECE_S:
+                break
     except httpx.TransportError:
         if pending:
             yield bytes(pending)

@@ -25,11 +25,12 @@ from artifacts.oci.downloads import pulling
 from artifacts.oci.media import DOCUMENTS
 from artifacts.oci.patience import persist
 from artifacts.oci.reference import check_tag
-from artifacts.oci.refusals import invalid_document, too_large, wrong_digest
+from artifacts.oci.refusals import invalid_document, too_large, too_many, wrong_digest
 from artifacts.oci.sending import pushing
-from core.errors import Conflict, ErrorCode, Unavailable
+from core.errors import Conflict, ErrorCode, InvalidRequest, Unavailable
 
 MAX_PAGES: Final = 1_000
+MAX_TAGS: Final = 1_000_000  # of one repository
 _ACCEPT: Final = ", ".join(sorted(DOCUMENTS))
 _NEXT: Final = re.compile(r'<([^<>]{1,4096})>\s*;\s*rel="?next"?')
 
@@ -142,14 +143,16 @@ async def digest_of_tag(connection: Connection, repository: str, tag: str) -> Di
 
 
 async def list_tags(connection: Connection, repository: str) -> list[str]:
-    """Every tag, sorted. Raises as :func:`fetch`."""
+    """Every tag, sorted. Raises as :func:`fetch`, and ``VALID_003`` beyond ``MAX_TAGS``."""
     found: set[str] = set()
     first = f"/v2/{repository}/tags/list?n=1000"
     async for answer in pages(connection, first, f"list tags of {repository}", pulling(repository), 200):
         try:
-            found.update(msgspec.json.decode(answer.body, type=_TagsJson).tags or ())
-        except msgspec.DecodeError as error:
+            found.update(map(check_tag, msgspec.json.decode(answer.body, type=_TagsJson).tags or ()))
+        except (msgspec.DecodeError, InvalidRequest) as error:
             raise invalid_document("tags", str(error), "a list of tags") from None
+        if len(found) > MAX_TAGS:
+            raise too_many(f"The list of tags of {repository}", len(found), MAX_TAGS)
     return sorted(found)
 
 

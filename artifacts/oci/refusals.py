@@ -43,6 +43,15 @@ def too_large(what: str, size: int, limit: int) -> InvalidRequest:
     )
 
 
+def too_many(what: str, count: int, limit: int) -> InvalidRequest:
+    """A list exceeds a limit of ours: ``VALID_003``."""
+    return InvalidRequest(
+        ErrorCode.TOO_LARGE,
+        f"{what} has {count} entries; at most {limit} are read.",
+        details={"count": count, "limit": limit},
+    )
+
+
 def missing_blob(digest: Digest, *, where: str) -> NotFound:
     """There is no such blob: ``STORE_002``."""
     return NotFound(ErrorCode.BLOB_NOT_FOUND, f"{where} holds no blob {digest}.", details={"digest": digest})

@@ -8,12 +8,14 @@ resolved once; whatever it names afterwards, the rest goes by digest.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from artifacts.oci.attached import Blame, pull_attached, push_attached
-from artifacts.oci.copying import Copied, Progress, pull, push
+from artifacts.oci.copying import Copied, Progress, find, pull_found, push
 from artifacts.oci.cosign import tag_signatures
+from artifacts.oci.entries import name_of
 from artifacts.oci.layout import Descriptor, Layout, Platform
 from artifacts.oci.media import MANIFESTS
 from artifacts.oci.reference import Reference
@@ -51,7 +53,7 @@ def image_in(layout: Layout, wanted: str | None = None) -> Descriptor:
 
     Args:
         layout: Holds it, and perhaps what is attached to it.
-        wanted: Its name or digest; None: the only one there is.
+        wanted: Its name or digest; None: the only one there is, if nothing else in the layout has a name.
 
     Raises:
         NotFound: ``STORE_002`` if there is none of that name or digest.
@@ -71,6 +73,13 @@ def image_in(layout: Layout, wanted: str | None = None) -> Descriptor:
         raise InvalidRequest(
             ErrorCode.INVALID_FIELD,
             f"The layout holds {len(images)} images; expected one, or the name or digest of one of them.",
+            details={"field": "image"},
+        )
+    misnamed = [entry for entry in layout.index().manifests if name_of(entry) and entry.digest != images[0].digest]
+    if misnamed:  # other tools would take that one
+        raise InvalidRequest(
+            ErrorCode.INVALID_FIELD,
+            f"The layout names {name_of(misnamed[0])!a} what is not its image. Give the name or digest of the one you mean.",
             details={"field": "image"},
         )
     return images[0]
@@ -106,8 +115,11 @@ async def pull_whole(
     platform: Platform | None = None,
     progress: Progress = lambda _: None,
     blame: Blame = lambda _entry, error: error,
+    accept: Callable[[Descriptor], None] = lambda _: None,
 ) -> Shipped:
     """Copies an image and what is attached to it to a layout, where it gets the name ``image``.
+
+    What is attached comes first, so that its signature can be looked at before the image, which may be large, is taken.
 
     Args:
         repository: Where it is.
@@ -116,9 +128,12 @@ async def pull_whole(
         platform: As for :func:`artifacts.oci.copying.pull`, as are ``progress`` and what is raised.
         progress: Is told about each blob.
         blame: As for :func:`artifacts.oci.attached.pull_attached`.
+        accept: Is given the image's descriptor once all that is attached to it is there; what it raises ends the pull.
     """
-    copied = await pull(repository, named_in(reference), layout, tag=NAME, platform=platform, progress=progress)
-    attached = await pull_attached(repository, copied.descriptor.digest, layout, blame=blame)
+    root = await find(repository, named_in(reference), platform=platform)
+    attached = await pull_attached(repository, root.descriptor.digest, layout, blame=blame)
+    await asyncio.to_thread(accept, root.descriptor)
+    copied = await pull_found(repository, root, layout, tag=NAME, progress=progress)
     return Shipped(image=copied, attached=attached)
 
 

@@ -111,10 +111,13 @@ class Tokens:
             realm = httpx.URL(challenge.parameters.get("realm", ""))
         except httpx.InvalidURL:
             realm = httpx.URL("")
-        plain = realm.scheme == "http" and (self._access.plain_http or is_loopback(realm.host))
+        plain = realm.scheme == "http" and (self._access.plain_http or (is_loopback(realm.host) and self._is_here()))
         if not realm.host or realm.userinfo or not (realm.scheme == "https" or plain):
             raise self._denied("names a token server that is not reached over TLS")
         return realm
+
+    def _is_here(self) -> bool:
+        return is_loopback(httpx.URL(f"//{self._host}").host)
 
     async def _get(self, url: httpx.URL, headers: dict[str, str]) -> Answer:
         body = bytearray()

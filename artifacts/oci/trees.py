@@ -20,6 +20,7 @@ from core.errors import ErrorCode, NotFound
 
 MAX_DEPTH: Final = 4  # of indexes in indexes
 MAX_DOCUMENTS: Final = 1_000
+MAX_TREE_BYTES: Final = 32 * 1024**2  # of all documents together, which are held in memory
 MAX_IMAGE_BYTES: Final = 64 * 1024**3  # of all blobs together
 
 
@@ -65,11 +66,15 @@ class _Collecting:
         self.documents: dict[str, Fetched] = {}
         self.blobs: dict[str, Descriptor] = {}
         self._fetch = fetch
+        self._size = 0
 
     async def below(self, document: Fetched, *, depth: int) -> None:
         """Adds what ``document`` names, then itself."""
         if depth > MAX_DEPTH:
             raise too_large("The depth of the image index", depth, MAX_DEPTH)
+        self._size += len(document.data)
+        if self._size > MAX_TREE_BYTES:
+            raise too_large("Manifests and indexes of the image", self._size, MAX_TREE_BYTES)
         if isinstance(document.document, ImageManifest):
             self._add_blobs(document.document)
         else:

@@ -107,6 +107,16 @@ class BundleVerifier:
         self._check_signature(envelope)
         return envelope
 
+    def refuse_revoked(self, digests: Mapping[str, Digest]) -> None:
+        """Checks what else something is made of, by what messages call it.
+
+        Raises:
+            SignatureError: ``SIGN_009`` if one was revoked.
+        """
+        for what, found in digests.items():
+            if found in self._policy.revoked_digests:
+                raise revoked_error(what, found)
+
     def _verify(self, source: BundleSource, subject: Subject, *, retain: bool) -> VerifiedBundle:
         manifest_bytes = read_at_most(source, MANIFEST_NAME, MAX_MANIFEST_BYTES)
         try:
@@ -163,9 +173,7 @@ class BundleVerifier:
         digests = {"manifest": digest} | {f"file {entry.path!r}": entry.digest for entry in manifest.files}
         if manifest.parent is not None:
             digests["parent"] = manifest.parent
-        for what, found in digests.items():
-            if found in self._policy.revoked_digests:
-                raise revoked_error(what, found)
+        self.refuse_revoked(digests)
 
 
 def _check_subject(manifest: Manifest, subject: Subject, policy_tenant: str) -> None:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """``python -m artifacts.supply verify REF|LAYOUT --policy FILE``: every check of :mod:`artifacts.supply.verification`.
 
-REF is pulled into a temporary folder (``TMPDIR``), a tag resolved once; LAYOUT is a folder. The chain from the image back to
-the uploaded files goes to stdout, progress to stderr; how it ends: :mod:`artifacts.oci.command`.
+REF is pulled into a temporary folder (``TMPDIR``), a tag resolved once; nothing but documents is pulled before its signature
+stands. LAYOUT is a folder. The chain from the image back to the uploaded files goes to stdout, progress to stderr; how it
+ends: :mod:`artifacts.oci.command`.
 """
 
 from __future__ import annotations
@@ -19,15 +20,14 @@ import msgspec
 from artifacts.manifest import FileEntry, Manifest
 from artifacts.oci.command import Reach, RefusingGroup, Telling, parse_platform, reaching, tell
 from artifacts.oci.descriptor import Descriptor, Platform
-from artifacts.oci.layout import ImageManifest, Layout
+from artifacts.oci.layout import Layout
 from artifacts.oci.reference import Reference, parse_reference
-from artifacts.oci.refusals import invalid_document
 from artifacts.oci.registry import Registry
 from artifacts.oci.shipping import image_in, pull_whole
 from artifacts.signing.policy import MAX_POLICY_BYTES, Subject, TrustPolicy
 from artifacts.signing.verifier import BundleVerifier
 from artifacts.supply.chain import stated_subject
-from artifacts.supply.verification import VerifiedImage, damaged, verify_image
+from artifacts.supply.verification import VerifiedImage, check_signed, damaged, verify_image
 from core.clock import SystemClock
 from core.refs import parse_name, parse_version
 
@@ -73,7 +73,7 @@ def verify_command(
     reference = parse_reference(target)
     with tempfile.TemporaryDirectory(prefix="furoshiki-image-") as scratch:
         layout = Layout.create(Path(scratch) / "layout")
-        found = asyncio.run(_pulled(reference, reach, layout, platform))
+        found = asyncio.run(_pulled(reference, reach, layout, platform, BundleVerifier(trusted, SystemClock())))
         tell(f"{reference} is {reference.at(found.digest)}")
         _show(_verified(layout, found, trusted, expected), as_json=as_json)
 
@@ -85,16 +85,23 @@ def _expected(text: str | None) -> Expected | None:
     return Expected(model=parse_name(model, what="model"), version=parse_version(version) if at else None)
 
 
-async def _pulled(reference: Reference, reach: Reach, layout: Layout, platform: Platform | None) -> Descriptor:
+async def _pulled(
+    reference: Reference, reach: Reach, layout: Layout, platform: Platform | None, verifier: BundleVerifier
+) -> Descriptor:
     async with Registry(reference.host, reach.access(reference)) as registry:
-        repository = registry.repository(reference.repository)
-        shipped = await pull_whole(repository, reference, layout, platform=platform, progress=Telling(), blame=damaged)
+        shipped = await pull_whole(
+            registry.repository(reference.repository),
+            reference,
+            layout,
+            platform=platform,
+            progress=Telling(),
+            blame=damaged,
+            accept=lambda image: check_signed(layout, image, verifier),
+        )
         return shipped.image.descriptor
 
 
 def _verified(layout: Layout, image: Descriptor, policy: TrustPolicy, expected: Expected | None) -> VerifiedImage:
-    if not isinstance(layout.document(image), ImageManifest):
-        raise invalid_document("mediaType", image.media_type, "one image; name its --platform or --image")
     subject = (
         stated_subject(layout, image.digest, policy.tenant)
         if expected is None

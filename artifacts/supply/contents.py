@@ -2,14 +2,14 @@
 """What an image holds, read from its layers: packages of Debian and Python, and the files of its Bento.
 
 The layers are read, never unpacked, each blob checked against its digest first and its uncompressed bytes against the image's
-configuration. What counts is what a container would see: a later layer replaces and removes (``.wh.``) what an earlier one
-has, and a link that takes a folder's place takes what was below it. So it does not matter who built the image.
+configuration. What counts is what a container would see (:mod:`artifacts.supply.filesystem`), and a layer that could be
+unpacked in two ways is refused (:mod:`artifacts.supply.tars`). So it does not matter who built the image.
 """
 
 from __future__ import annotations
 
 import gzip
-import tarfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,17 +20,25 @@ from artifacts.oci.documents import ImageManifest, strict_json
 from artifacts.oci.layout import Descriptor, Layout
 from artifacts.oci.media import LAYER_TAR, LAYER_TAR_GZIP
 from artifacts.oci.refusals import invalid_document, wrong_digest
+from artifacts.supply.filesystem import Filesystem
 from artifacts.supply.packages import Package, installed_packages
+from artifacts.supply.tars import Member, TarReader
 
 BENTO_PATH: Final = "home/bentoml/bento"
 """Where the Bento lies in every image, below ``/``; BentoML's own images have it there too."""
-MAX_ENTRIES: Final = 2_000_000  # of all layers together
+MAX_ENTRIES: Final = 1_000_000  # of all layers together
 MAX_PLAIN_BYTES: Final = 1 << 37  # of all layers together, uncompressed
-KEPT_BYTES: Final = 1 << 20  # largest file whose bytes are kept
+MAX_KEPT_BYTES: Final = 1 << 28  # of all files that are kept, replaced ones included
+KEPT_BYTES: Final = 1 << 20  # largest file of the Bento whose bytes are kept
 _GZIPPED: Final = frozenset({LAYER_TAR_GZIP, "application/vnd.docker.image.rootfs.diff.tar.gzip"})
-_REMOVED: Final = ".wh."
-_EMPTIED: Final = ".wh..wh..opq"
+_PACKED: Final = (
+    b"\x1f\x8b",
+    b"BZh",
+    b"\xfd7zXZ\0",
+    b"\x28\xb5\x2f\xfd",
+)  # gzip, bzip2, xz, zstd: unpackers look for these
 _TOLD: Final = ("var/lib/dpkg/status", "etc/os-release", "usr/lib/os-release")
+_NOT_PLAIN: Final = "no plain file"  # stands for the digest of a link, device or pipe: no signed manifest lists one
 _PIECE: Final = 1 << 20
 
 
@@ -44,22 +52,28 @@ class Contents:
     small: Mapping[str, bytes]  # bytes of the Bento's signed documents, by the same paths
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _File:
+    """What is remembered of a file."""
+
+    digest: Digest = ""  # of the Bento's files
+    data: bytes | None = None  # None: not kept
+
+
 @dataclass(slots=True)
 class _Seen:
     """The image as the layers read so far make it."""
 
-    digests: dict[str, Digest] = field(default_factory=dict)
-    kept: dict[str, bytes] = field(default_factory=dict)
+    files: Filesystem[_File] = field(default_factory=Filesystem)
     entries: int = 0
     plain: int = 0
+    kept: int = 0
 
-    def remove(self, path: str, *, itself: bool = True) -> None:
-        """Forgets everything below ``path``."""
-        below = f"{path}/"
-        gone = [found for found in self.digests if found.startswith(below) or (itself and found == path)]
-        for found in gone:
-            del self.digests[found]
-            self.kept.pop(found, None)
+    def keep(self, size: int) -> None:
+        """Counts a file whose bytes are kept."""
+        self.kept += size
+        if self.kept > MAX_KEPT_BYTES:
+            raise invalid_document("layers", "too many descriptions of packages", f"at most {MAX_KEPT_BYTES} bytes")
 
 
 def read_contents(layout: Layout, manifest: ImageManifest) -> Contents:
@@ -67,21 +81,23 @@ def read_contents(layout: Layout, manifest: ImageManifest) -> Contents:
 
     Raises:
         SignatureError: ``SIGN_004`` if a blob is not what its digest says, ``SIGN_010`` if a layer is no tar, is compressed
-            in an unknown way, or there is more than the limits of this module.
+            in an unknown way, could be unpacked in two ways, or there is more than the limits of this module.
         NotFound: ``STORE_002`` if a blob is missing.
     """
     seen = _Seen()
     for layer, diff_id in zip(manifest.layers, diff_ids(layout, manifest), strict=True):
         try:
             _read_layer(layout, layer, diff_id, seen)
-        except (tarfile.TarError, EOFError, gzip.BadGzipFile, ValueError) as error:
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise invalid_document(f"layer {layer.digest}", type(error).__name__, "a tar, plain or by gzip") from None
-    below = f"{BENTO_PATH}/"
+    below, files = f"{BENTO_PATH}/", dict(seen.files.marks())
+    bento = {path.removeprefix(below): found for path, found in files.items() if path.startswith(below)}
+    told = {path: found.data for path, found in files.items() if found.data is not None and not path.startswith(below)}
     return Contents(
-        packages=installed_packages(seen.kept),
-        system=_system(seen.kept),
-        bento={path.removeprefix(below): found for path, found in seen.digests.items() if path.startswith(below)},
-        small={path.removeprefix(below): data for path, data in seen.kept.items() if path.startswith(below)},
+        packages=installed_packages(told),
+        system=_system(told),
+        bento={path: found.digest for path, found in bento.items()},
+        small={path: found.data for path, found in bento.items() if found.data is not None},
     )
 
 
@@ -100,50 +116,41 @@ def diff_ids(layout: Layout, manifest: ImageManifest) -> tuple[Digest, ...]:
 
 
 def _read_layer(layout: Layout, layer: Descriptor, diff_id: str, seen: _Seen) -> None:
+    seen.files.next_layer()
     with _plain(layout, layer) as stream:
         counted = _Counted(stream, seen)
-        with tarfile.open(fileobj=counted, mode="r|", bufsize=_PIECE) as tar:  # type: ignore[call-overload] # only read
-            for member in tar:
-                seen.entries += 1
-                if seen.entries > MAX_ENTRIES:
-                    raise invalid_document("layers", "too many entries", f"at most {MAX_ENTRIES}")
-                _take(tar, member, seen)
-        while counted.read(_PIECE):
-            pass
+        tar = TarReader(counted)
+        for member in tar:
+            seen.entries += 1
+            if seen.entries > MAX_ENTRIES:
+                raise invalid_document("layers", "too many entries", f"at most {MAX_ENTRIES}")
+            if seen.files.removed(member.path):
+                continue
+            if member.kind == "folder":
+                seen.files.folder(member.path)
+            else:
+                seen.files.file(member.path, _remembered(tar, member, seen), link=member.kind == "link")
     if counted.digest.value != diff_id:
         raise wrong_digest(diff_id, counted.digest.value, where="the image's configuration")
 
 
-def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, seen: _Seen) -> None:
-    path = member.name.removeprefix("./").strip("/")
-    folder, _, name = path.rpartition("/")
-    if name == _EMPTIED:
-        seen.remove(folder)
-    elif name.startswith(_REMOVED):
-        seen.remove(f"{folder}/{name.removeprefix(_REMOVED)}".lstrip("/"))
-    elif not member.isdir():
-        seen.remove(path)
-        if not member.isreg():
-            return
-        if path.startswith(f"{BENTO_PATH}/"):
-            _digest(tar, member, path, seen)
-        elif _is_told(path):
-            seen.digests[path], seen.kept[path] = "", _bytes(tar, member, path)
+def _remembered(tar: TarReader, member: Member, seen: _Seen) -> _File | None:
+    if member.path.startswith(f"{BENTO_PATH}/"):
+        return _of_bento(tar, member, seen) if member.kind == "file" else _File(digest=_NOT_PLAIN)
+    return _File(data=_bytes(tar, member, seen)) if member.kind == "file" and _is_told(member.path) else None
 
 
-def _digest(tar: tarfile.TarFile, member: tarfile.TarInfo, path: str, seen: _Seen) -> None:
-    file = _open(tar, member)
+def _of_bento(tar: TarReader, member: Member, seen: _Seen) -> _File:
     digest, kept = StreamingDigest(), []
-    keeps = (
-        member.size <= KEPT_BYTES and path.startswith(f"{BENTO_PATH}/src/model/") and path.endswith((".json", ".sig"))
-    )
-    while chunk := file.read(_PIECE):
+    documents = member.path.startswith(f"{BENTO_PATH}/src/model/") and member.path.endswith((".json", ".sig"))
+    keeps = documents and member.size <= KEPT_BYTES
+    if keeps:
+        seen.keep(member.size)
+    while chunk := tar.read(_PIECE):
         digest.update(chunk)
         if keeps:
             kept.append(chunk)
-    seen.digests[path] = digest.value
-    if keeps:
-        seen.kept[path] = b"".join(kept)
+    return _File(digest=digest.value, data=b"".join(kept) if keeps else None)
 
 
 def _is_told(path: str) -> bool:
@@ -151,17 +158,12 @@ def _is_told(path: str) -> bool:
     return path in _TOLD or path.startswith("var/lib/dpkg/status.d/") or path.endswith(".dist-info/METADATA")
 
 
-def _bytes(tar: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> bytes:
+def _bytes(tar: TarReader, member: Member, seen: _Seen) -> bytes:
     limit = KEPT_BYTES << 5
     if member.size > limit:
-        raise invalid_document(path, f"{member.size} bytes", f"at most {limit} bytes")
-    return _open(tar, member).read()
-
-
-def _open(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
-    file = tar.extractfile(member)
-    assert file is not None  # a regular file always has content
-    return file
+        raise invalid_document(member.path, f"{member.size} bytes", f"at most {limit} bytes")
+    seen.keep(member.size)
+    return tar.read(member.size)
 
 
 def _system(kept: Mapping[str, bytes]) -> str:
@@ -195,7 +197,8 @@ def _plain(layout: Layout, layer: Descriptor) -> Iterator[IO[bytes]]:
         if layer.media_type in _GZIPPED:
             with gzip.GzipFile(fileobj=file, mode="rb") as unpacked:
                 yield unpacked  # type: ignore[misc] # a GzipFile reads like any other
-        elif layer.media_type == LAYER_TAR:
+        elif layer.media_type == LAYER_TAR and not file.read(6).startswith(_PACKED):
+            file.seek(0)
             yield file
         else:
             raise invalid_document("mediaType of a layer", layer.media_type, "a tar, plain or by gzip")

@@ -5,7 +5,7 @@
 
 1. **signature**: a key the tenant trusts signed this digest (``SIGN_001`` none, ``SIGN_002`` damaged, ``SIGN_003`` by another
    key, ``SIGN_008`` expired, ``SIGN_009`` revoked); manifest, configuration and every layer have the digests that follow from
-   it (``SIGN_004``);
+   it (``SIGN_004``), and none of these, nor the base's, was revoked (``SIGN_009``);
 2. **SBOM**: signed, of this image, and listing the very packages that its layers hold (``IMAGE_005``);
 3. **provenance**: signed, of this image, and naming the Bento, the models and the base that the image has (``IMAGE_006``);
 4. **chain**: from the image's files over the Bento and the models to the upload, each step signed (``IMAGE_007``).
@@ -24,6 +24,8 @@ from typing import Any, Final
 from artifacts.digest import Digest
 from artifacts.oci.documents import ImageManifest
 from artifacts.oci.layout import Descriptor, Layout
+from artifacts.oci.media import MANIFESTS
+from artifacts.oci.refusals import invalid_document
 from artifacts.signing.policy import Subject
 from artifacts.signing.verifier import BundleVerifier
 from artifacts.supply.attestations import PREDICATE_ANNOTATION, Kind, attestations, read_attestation
@@ -71,14 +73,29 @@ def verify_image(layout: Layout, image: Descriptor, verifier: BundleVerifier, su
         SignatureError: With the code of the check that failed; the message says what and what to do.
         NotFound: ``STORE_002`` if a part of the image is not in the layout.
     """
-    _signed(layout, image.digest, Kind.SIGNATURE, verifier)
+    check_signed(layout, image, verifier)
     manifest = layout.manifest(image)
+    verifier.refuse_revoked({f"blob {blob.digest[:19]}": blob.digest for blob in manifest.blobs})
     contents = read_contents(layout, manifest)
     packages = _as(ErrorCode.IMAGE_SBOM, "SBOM", lambda: _check_sbom(layout, image.digest, contents, verifier))
     made = _as(ErrorCode.IMAGE_PROVENANCE, "provenance", lambda: _read_provenance(layout, image.digest, verifier))
+    verifier.refuse_revoked({"base image": made.base})
     chain = _as(ErrorCode.IMAGE_CHAIN, "chain", lambda: check_chain(layout, image.digest, contents, verifier, subject))
     _check_inputs(made, chain, manifest)
     return VerifiedImage(image=image.digest, chain=chain, provenance=made, packages=packages)
+
+
+def check_signed(layout: Layout, image: Descriptor, verifier: BundleVerifier) -> None:
+    """Makes the first check, which needs nothing of the image but its digest: before anything of a stranger's is downloaded.
+
+    Raises:
+        SignatureError: ``SIGN_001``, ``SIGN_002``, ``SIGN_003``, ``SIGN_008`` or ``SIGN_009``; ``SIGN_010`` if ``image`` is
+            an index.
+    """
+    if image.media_type not in MANIFESTS:
+        raise invalid_document("mediaType", image.media_type, "one image; name its --platform or --image")
+    verifier.refuse_revoked({"image": image.digest})
+    _signed(layout, image.digest, Kind.SIGNATURE, verifier)
 
 
 def damaged(entry: Descriptor, error: SignatureError) -> SignatureError:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import yaml
 
 from artifacts.digest import StreamingDigest
@@ -37,7 +38,25 @@ _OF_BENTOML: Final = (
     "ca-certificates gnupg2 bash build-essential git"
 )
 _AT_ONCE: Final = 1 << 20
-_OF_DOCKER: Final = ("system_packages", "setup_script", "dockerfile_template")
+
+
+class _Image(msgspec.Struct, frozen=True):
+    commands: list[str] | None = None
+    post_commands: list[str] | None = None
+    scripts: dict[str, Any] | None = None
+
+
+class _Docker(msgspec.Struct, frozen=True):
+    system_packages: list[str] | None = None
+    setup_script: str | None = None
+    dockerfile_template: str | None = None
+
+
+class _Description(msgspec.Struct, frozen=True):
+    """What of ``bento.yaml`` is run."""
+
+    image: _Image | None = None
+    docker: _Docker | None = None
 
 
 def layer_of(path: str) -> str:
@@ -54,12 +73,10 @@ def commands_of(bento: Path) -> tuple[str, ...]:
         SignatureError: ``SIGN_010`` if ``bento.yaml`` is not a description.
     """
     try:
-        found = yaml.safe_load((bento / DESCRIPTION).read_bytes())
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        found = msgspec.convert(yaml.safe_load((bento / DESCRIPTION).read_bytes()), _Description)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # what msgspec raises is a ValueError
         raise _malformed(str(error)) from None
-    if not isinstance(found, dict):
-        raise _malformed("no mapping")
-    return tuple(_commands(found))
+    return tuple(_commands(found.image or _Image(), found.docker or _Docker()))
 
 
 def refuse_commands(bento: Path, builder: str) -> None:
@@ -94,11 +111,10 @@ def place(bento: Path, entry: FileEntry, target: Path) -> None:
         raise changed_file(entry.path, digest.value, entry.digest)
 
 
-def _commands(description: dict[str, Any]) -> list[str]:
-    image, docker = description.get("image") or {}, description.get("docker") or {}
-    wanted = [*(image.get("commands") or ()), *(image.get("post_commands") or ()), *(image.get("scripts") or {})]
-    wanted += [f"{name}: {docker[name]}" for name in _OF_DOCKER if docker.get(name)]
-    return [str(command) for command in wanted if str(command).strip() != _OF_BENTOML]
+def _commands(image: _Image, docker: _Docker) -> list[str]:
+    wanted = [*(image.commands or ()), *(image.post_commands or ()), *(image.scripts or ())]
+    wanted += [f"{name}: {value}" for name, value in msgspec.structs.asdict(docker).items() if value]
+    return [command for command in wanted if command.strip() != _OF_BENTOML]
 
 
 def _malformed(reason: str) -> SignatureError:

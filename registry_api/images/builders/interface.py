@@ -109,7 +109,7 @@ class ImageBuilder(Protocol):
             Unavailable: ``IMAGE_001`` if it cannot work here, ``STORE_004`` if the disk is full.
             InvalidRequest: ``IMAGE_003`` if base and platform do not fit, ``IMAGE_004`` if the Bento wants commands that this
                 builder does not run.
-            SignatureError: ``SIGN_004`` if a file is no longer the verified one.
+            SignatureError: ``SIGN_004`` if a file is no longer the verified one, ``SIGN_010`` if a list in it is none.
             JobError: ``JOB_002`` if a tool it uses fails; its last lines are in the message.
         """
         ...

@@ -32,6 +32,7 @@ from registry_api.images.builders.interface import (
     wrong_platform,
 )
 from registry_api.images.builders.layer import Entry, write_layer
+from registry_api.images.builders.pins import check_pins
 
 OF_BENTO: Final = ("code", "release", "model")
 
@@ -53,6 +54,7 @@ class LayersBuilder:
         """Writes the image; see the port for what it raises."""
         check_base(request)
         refuse_commands(request.bento, self.name)
+        check_pins(request.bento)
         seconds: dict[str, float] = {}
         with timed(seconds, "base"):
             layers = copy_base(request, target)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How builders run a tool: without a shell and without input, what it prints told line by line and kept.
 
-There is no time limit here: a builder runs in a child process that is ended as a whole when the time of its job is up.
+A Python that is started imports nothing from its working folder, which may be the Bento's. There is no time limit here: a
+builder runs in a child process that is ended as a whole when the time of its job is up.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def run(
     done = subprocess.run(  # noqa: S603 - no shell; every part is ours or the operator's
         list(argv),
         cwd=cwd,
-        env={**os.environ, **(env or {})},
+        env={**os.environ, "PYTHONSAFEPATH": "1", **(env or {})},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

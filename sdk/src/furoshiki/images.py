@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from furoshiki.api import API, get_request, json_request
-from furoshiki.jobs import JobError, Jobs, OnJob
+from furoshiki.jobs import JobError, OnJob, until_made
 from furoshiki.layouts import ImageFolder, LayoutDownload
 from furoshiki.progress import OnProgress
 from furoshiki.resource import D, Resource, listing, operation
@@ -97,11 +98,8 @@ class Images(Resource[D]):
             JobFailed: If it could not be made.
             DeadlineExceeded: ``TIMEOUT_001``; the job goes on.
         """
-        image = yield from Images.get.steps(self, image_id)
-        if image.state != "succeeded":
-            yield from Jobs.wait.steps(self, image.job_id, timeout=timeout, progress=progress)
-            image = yield from Images.get.steps(self, image_id)
-        return image
+        get = partial(Images.get.steps, self, image_id)
+        return (yield from until_made(self, get, timeout=timeout, progress=progress))
 
     @operation
     def download(

@@ -2,8 +2,8 @@
 """Downloads an image as an OCI layout: a folder that podman, skopeo and ``furo image push`` read.
 
 What is there already with the right digest stays, and of a blob that was cut the beginning, so a download goes on when it is
-run again. Nothing counts before it was hashed, and ``index.json`` comes last: a folder that has one is whole. That says
-nothing about who made the image; ``furo image verify`` does. After the OCI image specification v1.1, ``image-layout.md``.
+run again. Nothing counts before it was hashed, no link is followed, and ``index.json`` comes last: a folder that has one is
+whole. Who made the image, ``furo image verify`` says. After the OCI image specification v1.1, ``image-layout.md``.
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ class LayoutDownload:
             SignatureRefused: ``SIGN_004`` or ``SIGN_010`` if the registry sends something else.
             InvalidRequest: ``CLIENT_004`` if the folder cannot be written, or holds something else.
         """
-        index = (yield from self._api.send(_asked(f"{self._root}/index", limit=_MOST_DOCUMENT_BYTES))).body
+        index = (
+            yield from self._api.send(Request(method="GET", path=f"{self._root}/index", limit=_MOST_DOCUMENT_BYTES))
+        ).body
         entries = _read(index, INDEX).manifests
         if digest not in {entry.digest for entry in entries}:
             raise refuse(Reason.DIGEST_MISMATCH, f"The registry sent an index that does not name the image {digest}.")
@@ -144,6 +146,7 @@ class LayoutDownload:
 
     def _receive(self, blob: Blob, part: Path) -> Steps[int]:
         """Completes ``part``, which goes if it is not the blob then; how many bytes it held already."""
+        _unlink_others(part)
         part.touch()
         try:
             with part.open("r+b") as file:
@@ -177,10 +180,6 @@ class LayoutDownload:
             self._progress(Progress(phase="download", path=blob.digest[:19], done=done, total=self._total))
 
 
-def _asked(where: str, *, limit: int) -> Request:
-    return Request(method="GET", path=where, limit=limit)
-
-
 def _read(data: bytes, name: str) -> _Document:
     try:
         return msgspec.json.decode(data, type=_Document)
@@ -199,10 +198,12 @@ def _prepare(directory: Path, digest: str) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     if not (directory / MARK).is_file() and any(directory.iterdir()):
         raise _in_the_way(directory, "a folder of other things")
-    index = directory / INDEX
+    index, blobs = directory / INDEX, directory / "blobs" / "sha256"
+    if blobs.parent.is_symlink() or blobs.is_symlink():
+        raise _in_the_way(directory, "a layout with links")
     if index.is_file() and digest.encode() not in index.read_bytes():
         raise _in_the_way(directory, "the layout of another image")
-    (directory / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
+    blobs.mkdir(parents=True, exist_ok=True)
     _replace(directory / MARK, _MARKED)
 
 
@@ -219,10 +220,17 @@ def _holds(place: Path, blob: Blob) -> bool:
 
 def _replace(target: Path, data: bytes) -> None:
     part = target.with_name(f".{target.name}.part")
+    _unlink_others(part)
     with part.open("wb") as file:
         file.write(data)
         flush(file)
     part.replace(target)
+
+
+def _unlink_others(part: Path) -> None:
+    """Removes what leads to, or is another name of, somebody's file."""
+    if part.is_symlink() or (part.exists() and part.stat().st_nlink > 1):
+        part.unlink()
 
 
 @contextmanager

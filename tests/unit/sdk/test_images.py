@@ -147,3 +147,22 @@ def test_a_folder_of_something_else_is_left_alone(either: Either, made: Image, t
     for name in ("file", "other", "layout"):
         with pytest.raises(InvalidRequest, match="CLIENT_004"):
             either(lambda client, folder=tmp_path / name: client.images.download(made.id, folder))
+
+
+@pytest.mark.parametrize("make", [Path.symlink_to, Path.hardlink_to])
+def test_a_link_in_the_folder_is_not_written_through(
+    either: Either, made: Image, tmp_path: Path, make: Callable[[Path, Path], None]
+) -> None:
+    """Whoever made the folder before cannot have another file written; a linked folder of blobs is refused."""
+    folder, victim, name = tmp_path / "layout", tmp_path / "victim", made.layers[0].digest.removeprefix("sha256:")
+    victim.write_bytes(b"mine")
+    either(lambda client: client.images.download(made.id, folder))
+    (folder / "blobs" / "sha256" / name).unlink()
+    for part in (f".{name}.part", ".index.json.part", ".oci-layout.part"):
+        make(folder / part, victim)
+    either(lambda client: client.images.download(made.id, folder))
+    assert (victim.read_bytes(), victim.stat().st_nlink) == (b"mine", 1)
+    (folder / "blobs").rename(tmp_path / "elsewhere")
+    (folder / "blobs").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InvalidRequest, match="CLIENT_004"):
+        either(lambda client: client.images.download(made.id, folder))

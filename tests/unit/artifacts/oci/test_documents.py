@@ -67,6 +67,9 @@ def test_unknown_fields_are_ignored() -> None:
         {"config": {**BLOB, "annotations": {"a": 1}}},
         {"layers": [BLOB] * (MAX_ENTRIES + 1)},
         {"subject": {"digest": "x"}},
+        {"artifactType": "\ud800"},
+        {"annotations": {"\udfff": ""}},
+        {"config": {**BLOB, "size": 10**30}},
     ],
 )
 def test_malformed_manifests_are_refused(change: dict[str, Any]) -> None:
@@ -81,12 +84,26 @@ def test_a_document_that_two_readers_understand_differently_is_refused() -> None
         parsed({**INDEX, "layers": []}, IMAGE_INDEX)
     with refused(ErrorCode.MANIFEST_INVALID):
         parsed({**INDEX, "config": BLOB}, IMAGE_INDEX)
-    twice = json.dumps(MANIFEST)[:-1] + ', "layers": []}'
-    with refused(ErrorCode.MANIFEST_INVALID):
-        parse_document(twice.encode(), IMAGE_MANIFEST)
+    for name in ("layers", "Layers", "LAYERS", "layer\u017f"):  # for readers in Go these are one name
+        twice = json.dumps(MANIFEST)[:-1] + f', "{name}": []}}'
+        with refused(ErrorCode.MANIFEST_INVALID):
+            parse_document(twice.encode(), IMAGE_MANIFEST)
 
 
-@pytest.mark.parametrize("data", [b"", b"null", b"[]", b"\xff", b'"' + b"[" * 10, b'{"schemaVersion": NaN}'])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"\xff",
+        b'"' + b"[" * 10,
+        b'{"schemaVersion": NaN}',
+        b"[" * 100_000,
+        b"9" * 5_000,
+        b"\xef\xbb\xbf{}",
+    ],
+)
 def test_what_is_no_object_is_refused(data: bytes) -> None:
     """Whatever bytes there are."""
     with refused(ErrorCode.MANIFEST_INVALID):

@@ -125,6 +125,18 @@ async def test_a_link_in_the_way_is_not_followed(transport: MemoryRegistry, layo
     assert victim.read_bytes() == b"mine"
 
 
+async def test_another_name_of_a_file_is_not_written_to(
+    transport: MemoryRegistry, layout: Layout, tmp_path: Path
+) -> None:
+    """Nor by a hard link in the place of a part."""
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"mine")
+    (layout.root / f".{hex_of(BLOB.digest)}.part").hardlink_to(victim)
+    with refused(ErrorCode.PATH_UNSAFE):
+        await receive(transport, layout)
+    assert victim.read_bytes() == b"mine"
+
+
 async def test_other_bytes_are_never_visible(transport: MemoryRegistry, layout: Layout) -> None:
     """A wrong bit, too many bytes, too few."""
     transport.faults.damage = True

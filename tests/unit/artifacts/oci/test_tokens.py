@@ -144,7 +144,8 @@ async def test_a_token_that_never_helps_is_not_got_forever() -> None:
 
 
 @pytest.mark.parametrize(
-    "realm", ["http://auth.test/token", "", "ftp://auth.test", "/token", "https://", "javascript:x"]
+    "realm",
+    ["http://auth.test/token", "http://127.0.0.1:5/token", "", "ftp://auth.test", "/token", "https://", "javascript:x"],
 )
 async def test_credentials_do_not_go_to_a_token_server_without_tls(realm: str) -> None:
     """A registry cannot make us send them in the clear, or nowhere."""

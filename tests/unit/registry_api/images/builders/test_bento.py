@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,11 @@ def test_commands_of_its_own_are_refused_by_name(tmp_path: Path, description: di
         refuse_commands(bento, "layers")
 
 
-@pytest.mark.parametrize("text", ["- a list", "a: [", "\x00"])
+BOMB = "a: &a [x, x]\n" + "".join(f"{b}: &{b} [*{a}, *{a}]\n" for a, b in pairwise("abcdefghijklmnopqrstuvwxyz"))
+BOMB += "image: {commands: [*z]}"
+
+
+@pytest.mark.parametrize("text", ["- a list", "a: [", "\x00", "image: {commands: ls}", "image: {commands: [1]}", BOMB])
 def test_a_description_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
     """SIGN_010, not a traceback."""
     (tmp_path / "bento.yaml").write_text(text)

@@ -28,3 +28,12 @@ def test_a_failure_has_a_code_and_the_last_lines() -> None:
         ended.checked()
     with refused(ErrorCode.JOB_FAILED, "said nothing"):
         run([sys.executable, "-c", "import os; os._exit(2)"], what="the tool").checked()
+
+
+def test_a_bento_in_the_working_folder_runs_nothing(tmp_path: Path) -> None:
+    """``python -m pip`` is this installation's, whatever lies where it is started."""
+    (tmp_path / "pip").mkdir()
+    for path in ("pip/__init__.py", "pip/__main__.py", "subprocess.py", "typing.py"):
+        (tmp_path / path).write_text("raise SystemExit('evil')")
+    printed = run([sys.executable, "-m", "pip", "--version"], what="pip", cwd=tmp_path).checked()
+    assert printed.startswith("pip ")
