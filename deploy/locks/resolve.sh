@@ -13,7 +13,7 @@ block() { printf '/^(%s)/,/[^\\]$/d' "$1"; } # for sed: the packages whose names
 cuda=$(block "nvidia|cuda|triton") # what only torch's CUDA build needs
 compile() { "$uv" pip compile --quiet --upgrade --generate-hashes --python-version 3.11 --no-annotate --no-header --no-emit-index-url --no-emit-find-links "$@"; }
 compile dev.in -o dev.txt
-for name in serving serving-litert registry kubernetes demo fuzz gpu release; do compile -c dev.txt "$name.in" -o "$name.txt"; done
+for name in serving serving-cuda serving-litert registry kubernetes demo fuzz gpu release; do compile -c dev.txt "$name.in" -o "$name.txt"; done
 compile -c dev.txt serving-tensorflow.in -o serving-tensorflow.txt --override converters.override
 sed -E "$(block numpy==)" dev.txt | compile -c - serving-tflite-runtime.in -o serving-tflite-runtime.txt --override serving-tflite-runtime.override
 compile -c dev.txt serving-torch.in -o serving-torch.txt # the only lock that names torch: a Bento is installed from it alone

@@ -26,8 +26,9 @@ from core.errors import ErrorCode, Unavailable
 from registry_api.images.builders.bento import DESCRIPTION, place
 from registry_api.images.builders.configuration import labels_of, layers_of
 from registry_api.images.builders.dependencies import copy_blob
-from registry_api.images.builders.interface import BuildRequest, BuiltImage, Tell, builder_missing
+from registry_api.images.builders.interface import BuildRequest, BuiltImage, Tell, builder_missing, wrong_platform
 from registry_api.images.builders.layers import timed
+from registry_api.images.builders.machine import own_architecture
 from registry_api.images.builders.running import run, tool_failed
 from registry_api.images.builders.storage import TOOLS, PrivateStorage
 
@@ -53,6 +54,8 @@ class BentomlBuilder:
         backend = self._backend()
         if backend is None:
             raise builder_missing(self.name, str(self.missing()))
+        if request.platform.architecture != own_architecture():
+            raise wrong_platform("What BentoML makes here", own_architecture(), request.platform)
         seconds: dict[str, float] = {}
         made = request.scratch / "made"
         store = _store(request)

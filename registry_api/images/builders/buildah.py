@@ -21,8 +21,9 @@ from registry_api.images.builders.bases.recipe import RECIPES
 from registry_api.images.builders.bento import layer_of, place, refuse_commands
 from registry_api.images.builders.configuration import NAME_LABEL, labels_of, layers_of
 from registry_api.images.builders.dependencies import copy_blob
-from registry_api.images.builders.interface import BuildRequest, BuiltImage, Tell, builder_missing
+from registry_api.images.builders.interface import BuildRequest, BuiltImage, Tell, builder_missing, wrong_platform
 from registry_api.images.builders.layers import OF_BENTO, check_base, copy_base, timed
+from registry_api.images.builders.machine import own_architecture, runs
 from registry_api.images.builders.pins import check_pins
 from registry_api.images.builders.running import run, tool_failed
 from registry_api.images.builders.storage import PrivateStorage
@@ -52,6 +53,8 @@ class BuildahBuilder:
         if lacks is not None:
             raise builder_missing(self.name, lacks)
         check_base(request)
+        if not runs(request.platform.architecture):
+            raise wrong_platform("What this machine runs", own_architecture(), request.platform)
         refuse_commands(request.bento, self.name)
         check_pins(request.bento)
         seconds: dict[str, float] = {}

@@ -19,6 +19,7 @@ from registry_api.images.builders.bentoml import BentomlBuilder
 from registry_api.images.builders.buildah import BuildahBuilder
 from registry_api.images.builders.interface import ImageBuilder, builder_missing
 from registry_api.images.builders.layers import LayersBuilder
+from registry_api.images.builders.machine import runs
 
 AUTO: Final = "auto"
 BUILDERS: Final[Mapping[str, ImageBuilder]] = MappingProxyType(
@@ -34,12 +35,13 @@ class Choice:
     reason: str
 
 
-def choose(name: str, bento: Path, builders: Mapping[str, ImageBuilder] = BUILDERS) -> Choice:
+def choose(name: str, bento: Path, *, architecture: str, builders: Mapping[str, ImageBuilder] = BUILDERS) -> Choice:
     """The builder for a Bento.
 
     Args:
         name: Of a builder, or ``auto``.
         bento: The Bento's folder.
+        architecture: Of the image. Only ``layers`` runs nothing in it, so it needs no machine that could.
         builders: Those there are, by name.
 
     Raises:
@@ -52,6 +54,8 @@ def choose(name: str, bento: Path, builders: Mapping[str, ImageBuilder] = BUILDE
     if commands:
         reason = f"the Bento wants {len(commands)} command(s) run, which only this one does"
         return Choice(builder=_usable("bentoml", builders), reason=reason)
+    if not runs(architecture):
+        return Choice(builder=builders["layers"], reason=f"this machine does not run {architecture}")
     lacks = builders["buildah"].missing()
     if lacks is None:
         return Choice(builder=builders["buildah"], reason="buildah is installed")

@@ -59,7 +59,7 @@ class ImageResult(msgspec.Struct, frozen=True, kw_only=True):
 def build(spec: ImageSpec, tell: Tell) -> ImageResult:
     """Makes an image; raises what :meth:`registry_api.images.builders.interface.ImageBuilder.build` and the base do."""
     bento = Path(spec.bento)
-    choice = choose(spec.builder, bento)
+    choice = choose(spec.builder, bento, architecture=spec.architecture)
     tell(f"builder {choice.builder.name}: {choice.reason}")
     base = (
         open_base(Path(spec.base))

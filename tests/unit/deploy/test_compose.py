@@ -70,6 +70,17 @@ def test_what_is_mounted_exists() -> None:
     assert {Path(secret["file"]).name for secret in document["secrets"].values()} == made
 
 
+def test_what_images_are_built_with_is_asked_for() -> None:
+    """Each build argument is one of the Containerfile, and each target one of its stages."""
+    written = (FOLDER / "Containerfile").read_text()
+    arguments = set(re.findall(r"^ARG (\w+)=", written, re.MULTILINE))
+    stages = set(re.findall(r"^FROM \S+ AS (\S+)$", written, re.MULTILINE))
+    built = [service["build"] for service in compose()["services"].values() if "build" in service]
+
+    assert {name for build in built for name in build.get("args", {})} == {"IMAGES"} <= arguments
+    assert {build["target"] for build in built} == {"registry", "inference"} <= stages
+
+
 def test_secrets_are_made_once(tmp_path: Path) -> None:
     """The script writes every secret into a closed folder, tells nothing, and keeps what exists."""
     script = tmp_path / "secrets.sh"

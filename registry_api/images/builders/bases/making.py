@@ -24,8 +24,9 @@ from artifacts.oci.documents import ImageManifest
 from artifacts.oci.layout import Descriptor, Layout, Platform
 from artifacts.oci.media import IMAGE_CONFIG
 from core.errors import ErrorCode, InvalidRequest, SignatureError, Unavailable
-from registry_api.images.builders.bases.packages import fetch, unpack
+from registry_api.images.builders.bases.packages import fetch
 from registry_api.images.builders.bases.recipe import Recipe
+from registry_api.images.builders.bases.unpacking import unpack
 from registry_api.images.builders.configuration import ENVIRONMENT, NAME_LABEL, configuration
 from registry_api.images.builders.dependencies import compile_folder
 from registry_api.images.builders.interface import USER, Base, Tell, wrong_platform

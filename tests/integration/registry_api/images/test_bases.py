@@ -20,6 +20,9 @@ from registry_api.images.builders.interface import Base
 _UNWANTED = ("sh", "bash", "dash", "apt", "dpkg", "pip", "pip3", "gcc", "perl", "openssl", "tar", "curl")
 
 
+_AARCH64 = 183  # e_machine of elf(5)
+
+
 def _members(base: Base) -> list[tarfile.TarInfo]:
     layer = base.layout.manifest(base.image).layers[0]
     with base.layout.open_blob(layer) as file, gzip.open(file) as plain, tarfile.open(fileobj=plain) as tar:
@@ -64,6 +67,22 @@ def test_the_same_packages_give_the_same_base(tmp_path: Path, base: Base) -> Non
     assert (again.image, told) == (made[0].image, [])
 
 
+def test_a_base_of_another_architecture(tmp_path: Path) -> None:
+    """Nothing of it is executed, so it can be made here: its programs and its configuration are for arm64."""
+    made = make_base(read_recipe("edge"), tmp_path, architecture="arm64", tell=print)
+    manifest = made.layout.manifest(made.image)
+    with (
+        made.layout.open_blob(manifest.layers[0]) as file,
+        gzip.open(file) as plain,
+        tarfile.open(fileobj=plain) as tar,
+    ):
+        program = tar.extractfile("usr/bin/python3.11")
+        assert program is not None
+        head = program.read(20)
+    assert (head[:4], int.from_bytes(head[18:20], "little")) == (b"\x7fELF", _AARCH64)
+    assert read_configuration(made.layout, manifest)["architecture"] == "arm64"
+
+
 def test_packages_that_cannot_be_had_are_an_error_with_a_code(tmp_path: Path) -> None:
     """A mirror nobody listens at: IMAGE_002, and nothing is left behind."""
     with refused(ErrorCode.IMAGE_BASE, "mirror"):
@@ -78,9 +97,9 @@ def test_packages_that_cannot_be_had_are_an_error_with_a_code(tmp_path: Path) ->
 
 
 def test_without_mmdebstrap_the_base_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """IMAGE_001 names what to install."""
+    """IMAGE_001 names what to install, and what helps where nothing can be installed."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    with refused(ErrorCode.IMAGE_BUILDER_MISSING, "mmdebstrap"):
+    with refused(ErrorCode.IMAGE_BUILDER_MISSING, "packages mmdebstrap and dpkg", "FUROSHIKI_IMAGES__BASES"):
         make_base(read_recipe("cpu"), tmp_path, architecture="amd64", tell=print)
 
 

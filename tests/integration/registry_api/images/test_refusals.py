@@ -28,7 +28,7 @@ from tests.integration.registry_api.images.conftest import AMD64, Bento, Made, W
 
 def test_another_architecture_is_refused(workshop: Workshop, bento: Bento, tmp_path: Path) -> None:
     """An image for arm64 on a base for amd64: IMAGE_003, by every builder of ours."""
-    for builder in (LayersBuilder(), BuildahBuilder()):
+    for builder in (LayersBuilder(), BuildahBuilder(), BentomlBuilder()):
         request = BuildRequest(
             bento=bento.folder,
             manifest=bento.manifest,

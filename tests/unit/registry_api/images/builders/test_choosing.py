@@ -14,6 +14,7 @@ from artifacts.stores.testing import refused
 from core.errors import ErrorCode
 from registry_api.images.builders.choosing import BUILDERS, choose
 from registry_api.images.builders.interface import BuildRequest, BuiltImage, ImageBuilder, Tell
+from registry_api.images.builders.machine import own_architecture
 
 
 class _Builder:
@@ -54,24 +55,37 @@ def test_auto_says_which_and_why(
     tmp_path: Path, commands: tuple[str, ...], lacks: dict[str, str], name: str, reason: str
 ) -> None:
     """Commands need BentoML; otherwise buildah where it is installed; otherwise Python alone."""
-    choice = choose("auto", _bento(tmp_path, *commands), _builders(**lacks))
+    choice = choose("auto", _bento(tmp_path, *commands), architecture=own_architecture(), builders=_builders(**lacks))
     assert (choice.builder.name, choice.reason) == (name, reason)
+
+
+def test_auto_runs_nothing_of_another_architecture(tmp_path: Path) -> None:
+    """Only ``layers`` needs no machine for it."""
+    choice = choose("auto", _bento(tmp_path), architecture="s390x", builders=_builders())
+    assert (choice.builder.name, choice.reason) == ("layers", "this machine does not run s390x")
 
 
 def test_auto_does_not_skip_commands(tmp_path: Path) -> None:
     """Where nobody can run what the Bento wants, that is an error: IMAGE_001."""
     with refused(ErrorCode.IMAGE_BUILDER_MISSING, "'bentoml'"):
-        choose("auto", _bento(tmp_path, "ldconfig"), _builders(bentoml="podman is not installed."))
+        choose(
+            "auto",
+            _bento(tmp_path, "ldconfig"),
+            architecture=own_architecture(),
+            builders=_builders(bentoml="podman is not installed."),
+        )
 
 
 def test_a_named_builder_is_taken_or_refused(tmp_path: Path) -> None:
     """Never another one in its place."""
     builders = _builders(buildah="buildah is not installed.")
-    assert choose("layers", _bento(tmp_path), builders).builder.name == "layers"
+    assert (
+        choose("layers", _bento(tmp_path), architecture=own_architecture(), builders=builders).builder.name == "layers"
+    )
     with refused(ErrorCode.IMAGE_BUILDER_MISSING, "buildah is not installed"):
-        choose("buildah", _bento(tmp_path), builders)
+        choose("buildah", _bento(tmp_path), architecture=own_architecture(), builders=builders)
     with refused(ErrorCode.INVALID_FIELD, "auto, bentoml, buildah, layers"):
-        choose("kaniko", _bento(tmp_path), builders)
+        choose("kaniko", _bento(tmp_path), architecture=own_architecture(), builders=builders)
 
 
 def test_the_builders_have_their_names() -> None:
