@@ -23,7 +23,7 @@ from artifacts.signing.ed25519 import Ed25519Signer
 from artifacts.signing.interface import Signer
 from artifacts.signing.policy import Subject, TrustedKey, TrustPolicy
 from artifacts.signing.public_key import PublicKey
-from artifacts.signing.verifier import BundleVerifier, VerifiedBundle
+from artifacts.signing.verifier import BundleSource, BundleVerifier, VerifiedBundle
 from artifacts.source import MemorySource
 from artifacts.stores.testing import BlobStoreContract, chunks_of, refused
 from core.clock import ManualClock
@@ -99,9 +99,10 @@ class Bundle:
             kind=manifest.kind,
         )
 
-    def verify(self) -> VerifiedBundle:
-        """Verifies the parts as they are now."""
-        return BundleVerifier(self.policy, self.clock).verify(MemorySource(self.files), subject=self.subject)
+    def verify(self, source: BundleSource | None = None, *, retain: bool = True) -> VerifiedBundle:
+        """Verifies the parts as they are now, or as ``source`` has them."""
+        verifier = BundleVerifier(self.policy, self.clock)
+        return verifier.verify(source or MemorySource(self.files), subject=self.subject, retain=retain)
 
     def edit_signature(self, edit: Callable[[dict[str, Any]], None]) -> None:
         """Changes ``model.sig`` as JSON, without signing again."""

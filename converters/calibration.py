@@ -24,7 +24,6 @@ from typing import Final, NoReturn
 
 import numpy as np
 from numpy.lib import format as npy
-from safetensors.numpy import load as load_safetensors
 
 from core.errors import ErrorCode, FuroshikiError, InvalidRequest, TensorError
 from core.tensors import ANY, Array, DType, Shape, Signature, TensorSpec, dtype_from_numpy, fits
@@ -180,7 +179,11 @@ def _npy(data: bytes, name: str) -> Array:
 def _safetensors(data: bytes, name: str) -> dict[str, Array]:
     _limit(len(data), 0)
     try:
-        arrays: dict[str, Array] = load_safetensors(data)
+        from safetensors.numpy import load
+    except ModuleNotFoundError:  # of all of a conversion, only this and factories need it
+        _invalid(f"Calibration file {name[:80]!r} needs safetensors, which is not installed here; send {NAMES[0]}.")
+    try:
+        arrays: dict[str, Array] = load(data)
     except Exception as error:
         _malformed(name, str(error))
     _limit(0, len(arrays))

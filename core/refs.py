@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""References to models: ``acme/digits@3`` (version), ``acme/digits@champion`` (alias), ``acme/digits`` (default).
+"""Names, versions, and references to versions: ``acme/digits@3``.
 
 Names of tenants, models and aliases share one grammar: a lower-case letter or digit, then up to 62 lower-case letters,
 digits, ``-``, ``_`` or ``.``. It is safe as a path segment, an OCI repository component, a metric label and a Bento name.
@@ -51,39 +51,11 @@ def parse_version(text: str) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRef:
-    """One model of one tenant, optionally narrowed to a version or an alias (never both)."""
+    """One version of one model of one tenant; its text is ``acme/digits@3``."""
 
     tenant: str
     model: str
-    version: int | None = None  # None: not narrowed to a version
-    alias: str | None = None  # None: not narrowed to an alias
+    version: int
 
     def __str__(self) -> str:
-        suffix = self.alias if self.version is None else str(self.version)
-        return f"{self.tenant}/{self.model}" + (f"@{suffix}" if suffix else "")
-
-    def at(self, version: int) -> ModelRef:
-        """The same model at an exact version."""
-        return ModelRef(tenant=self.tenant, model=self.model, version=version)
-
-
-def parse_ref(text: str, *, default_tenant: str | None = None) -> ModelRef:
-    """Parses ``[tenant/]model[@version|@alias]``.
-
-    Args:
-        text: The reference as written by a person.
-        default_tenant: The tenant when ``text`` names none.
-
-    Raises:
-        InvalidRequest: ``VALID_002`` if the text is not a reference or names no tenant.
-    """
-    head, at, selector = text.partition("@")
-    tenant, slash, model = head.rpartition("/")
-    if not slash:
-        tenant = default_tenant or ""
-    tenant, model = parse_name(tenant, what="tenant"), parse_name(model, what="model")
-    if not at:
-        return ModelRef(tenant=tenant, model=model)
-    if selector.isdigit():
-        return ModelRef(tenant=tenant, model=model, version=parse_version(selector))
-    return ModelRef(tenant=tenant, model=model, alias=parse_name(selector, what="alias"))
+        return f"{self.tenant}/{self.model}@{self.version}"

@@ -113,9 +113,7 @@ async def _next_given_up(platform: Platform) -> Upload | None:
         return await next_given_up(session)
 
 
-async def keep_sweeping(
-    platform: Platform, blobs: TenantBlobs, turns: Turns, *, interval_seconds: float = INTERVAL_SECONDS
-) -> None:
+async def keep_sweeping(platform: Platform, blobs: TenantBlobs, turns: Turns) -> None:
     """Sweeps at once and then at intervals, until it is cancelled; of several processes, one at a time.
 
     A store or database that is away is tried again. The first collection comes one collection interval after the start, so
@@ -133,4 +131,4 @@ async def keep_sweeping(
                         collected_at = platform.clock.monotonic()
         except TransientError as error:
             _log.warning("sweep_failed", code=error.code, **error.log_context)
-        await asyncio.sleep(interval_seconds)
+        await asyncio.sleep(INTERVAL_SECONDS)

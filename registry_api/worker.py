@@ -29,6 +29,7 @@ from registry_api.builds.wheel import WheelCache
 from registry_api.conversions.child import ConvertLimits
 from registry_api.conversions.handler import ConvertHandler, ConvertOptions
 from registry_api.deployments.clusters.watch import ClusterWatch
+from registry_api.deployments.machines.presence import Presence
 from registry_api.deployments.watch import DeploymentWatch
 from registry_api.images.child import BuildLimits
 from registry_api.images.handler import ImageHandler, ImageOptions
@@ -37,6 +38,7 @@ from registry_api.jobs.lease import LeasePolicy
 from registry_api.jobs.process import INSTALLATION
 from registry_api.jobs.queue import JobQueue
 from registry_api.jobs.worker import Worker
+from registry_api.products.handler import Tools
 from registry_api.settings.registry import Settings
 from registry_api.settings.worker import WorkerSettings
 from registry_api.tunings.child import MeasureLimits
@@ -50,6 +52,7 @@ class Workplace:
     """The parts of a worker."""
 
     worker: Worker
+    presence: Presence
     watch: DeploymentWatch
     cluster_watch: ClusterWatch | None  # None: this worker has no cluster
     courier: Courier
@@ -69,7 +72,7 @@ async def run(settings: Settings) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, place.worker.stop)
-        watches = [watch for watch in (place.watch, place.cluster_watch) if watch is not None]
+        watches = [watch for watch in (place.presence, place.watch, place.cluster_watch) if watch is not None]
         beside = (
             *(asyncio.create_task(watch.run(every=own.deployments.watch_seconds)) for watch in watches),
             asyncio.create_task(place.courier.run()),
@@ -105,7 +108,11 @@ def assemble(platform: Platform, own: WorkerSettings) -> Workplace:
         drain_seconds=own.worker.drain_seconds,
     )
     return Workplace(
-        worker=worker, watch=deploying.watch, cluster_watch=deploying.cluster_watch, courier=_courier(platform)
+        worker=worker,
+        presence=deploying.presence,
+        watch=deploying.watch,
+        cluster_watch=deploying.cluster_watch,
+        courier=_courier(platform),
     )
 
 
@@ -137,12 +144,16 @@ def _handlers(platform: Platform, own: WorkerSettings) -> tuple[JobHandler, ...]
     )
 
 
+def _tools(platform: Platform) -> Tools:
+    return Tools(db=platform.db, store=platform.store, keys=platform.keys, clock=platform.clock)
+
+
 def _tune_handler(platform: Platform, own: WorkerSettings) -> TuneHandler:
     limits = MeasureLimits(budget_seconds=own.tunings.budget_seconds, memory_bytes=own.tunings.memory_bytes)
     options = TuneOptions(
         scratch=platform.settings.scratch_dir / "tunings", limits=limits, timeout_seconds=own.tunings.timeout_seconds
     )
-    return TuneHandler(platform.db, platform.store, platform.keys, platform.clock, options=options)
+    return TuneHandler(_tools(platform), options=options)
 
 
 def _convert_handler(platform: Platform, own: WorkerSettings) -> ConvertHandler:
@@ -158,8 +169,7 @@ def _convert_handler(platform: Platform, own: WorkerSettings) -> ConvertHandler:
         picture=_picture,
         timeout_seconds=own.conversions.timeout_seconds,
     )
-    blobs = tenant_blobs(platform)
-    return ConvertHandler(platform.db, platform.store, platform.keys, platform.clock, blobs=blobs, options=options)
+    return ConvertHandler(_tools(platform), blobs=tenant_blobs(platform), options=options)
 
 
 def _picture(report: Report) -> bytes:
@@ -180,7 +190,7 @@ def _build_handler(platform: Platform, own: WorkerSettings) -> BuildHandler:
     )
     wheels = WheelCache(INSTALLATION / "sdk", settings.home.resolve() / "wheels")
     builder = BentoBuilder(platform.store, platform.keys, platform.clock, wheels=wheels, options=options)
-    return BuildHandler(platform.db, platform.store, platform.keys, platform.clock, builder=builder, options=options)
+    return BuildHandler(_tools(platform), builder=builder, options=options)
 
 
 def _image_handler(platform: Platform, own: WorkerSettings) -> ImageHandler:
@@ -197,5 +207,4 @@ def _image_handler(platform: Platform, own: WorkerSettings) -> ImageHandler:
         limits=BuildLimits(memory_bytes=images.memory_bytes),
         timeout_seconds=images.timeout_seconds,
     )
-    blobs = tenant_blobs(platform)
-    return ImageHandler(platform.db, platform.store, platform.keys, platform.clock, blobs=blobs, options=options)
+    return ImageHandler(_tools(platform), blobs=tenant_blobs(platform), options=options)

@@ -2,7 +2,9 @@
 """Start and stop of our part of a process inside the lifespan of the server that BentoML runs in it.
 
 A process that cannot start says why and ends the whole server: BentoML's supervisor would otherwise restart the failing
-worker again and again. A worker whose supervisor dies ends as well.
+worker again and again. A worker whose supervisor dies ends as well; one whose supervisor is dead before the worker could ask
+the kernel to be told of it does not start. It cannot tell that from its parent alone, which is then another process, so the
+supervisor names itself in the environment of its workers.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 Result = TypeVar("Result")
 
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
+_SUPERVISOR: Final = "FUROSHIKI_SUPERVISOR_PID"  # variable of workers
 _ATTEMPTS: Final = 60  # at ending the supervisor
 _PAUSE_S: Final = 0.5  # between two of them
 
@@ -88,13 +91,16 @@ class Hosted(ABC):
         await self._inner(scope, receive_and_stop, send)
 
     async def _start(self) -> Mapping[str, Any]:
-        if _is_worker():
-            _end_with_supervisor()
         logs.configure(service=self.name)  # so that a wrong setting is told like any other event
-        state = await _unless_ended(self.open())
+        state = await _unless_ended(self._open())
         self._flusher = asyncio.ensure_future(_flush_metrics())
         garbage.settle()
         return state
+
+    async def _open(self) -> Mapping[str, Any]:
+        if _is_worker():
+            _end_with_supervisor()
+        return await self.open()
 
     async def _stop(self) -> None:
         await self.close()
@@ -142,23 +148,42 @@ def _is_worker() -> bool:
     return "--worker-id" in sys.argv
 
 
+def name_supervisor() -> None:
+    """Tells the workers that this process will start who their supervisor is; does nothing in a worker."""
+    if not _is_worker():
+        os.environ[_SUPERVISOR] = str(os.getpid())
+
+
+def _supervisor() -> int:
+    """The process that started this worker, alive or not."""
+    return int(os.environ.get(_SUPERVISOR, os.getppid()))
+
+
 def _end_with_supervisor() -> None:
-    """Makes the kernel end this worker when its supervisor dies, so that a killed server leaves nobody on its port."""
+    """Makes the kernel end this worker when its supervisor dies, so that a killed server leaves nobody on its port.
+
+    Raises:
+        InitError: ``INIT_001`` if the supervisor is dead already: of that the kernel says nothing any more.
+    """
     with contextlib.suppress(OSError, AttributeError):  # Linux only
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != _supervisor():
+        raise InitError(ErrorCode.INIT_FAILED, "The server ended before this worker had started.")
 
 
 async def _end_supervisor() -> None:
-    """Asks BentoML's supervisor, the parent of a worker process, to end; does nothing when there is none.
+    """Asks BentoML's supervisor, the parent of a worker process, to end; does nothing when there is none, or none any more.
 
     A supervisor that is busy, with starting other workers for example, forgets the signal: it is sent until ours comes back.
     """
     if _is_worker():
         with contextlib.suppress(InitError):
-            await _unless_ended(_insist(os.getppid()))
+            await _unless_ended(_insist(_supervisor()))
 
 
 async def _insist(supervisor: int) -> None:
     for _ in range(_ATTEMPTS):
+        if os.getppid() != supervisor:  # it is dead; the parent is a process that is none of our business
+            return
         os.kill(supervisor, signal.SIGTERM)
         await asyncio.sleep(_PAUSE_S)

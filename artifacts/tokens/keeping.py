@@ -3,7 +3,7 @@
 
 The newest key signs. When it is older than ``rotate_s`` a new one is made; the old one checks tokens for ``overlap_s`` more,
 which is longer than any token lives, and is then removed. Every process that shares the folder sees a change within
-``scan_s``. A file or folder that others may read is refused, never repaired: who read it is unknown.
+a second. A file or folder that others may read is refused, never repaired: who read it is unknown.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from core.errors import ErrorCode, InitError, Unavailable
 
 _NAME: Final = re.compile(r"(\d{13})-[A-Za-z0-9_-]{43}\.key")
 _SECRET_BYTES: Final = 32
+_SCAN_S: Final = 1.0  # seconds for which the folder is not looked at again
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -36,15 +37,13 @@ class FileMintingKeys:
         clock: For their age.
         rotate_s: Seconds after which a new key signs.
         overlap_s: Seconds a key that was replaced is still believed; at least the lifetime of a token.
-        scan_s: Seconds for which the folder is not looked at again.
     """
 
-    def __init__(self, folder: Path, *, clock: Clock, rotate_s: float, overlap_s: float, scan_s: float = 1.0) -> None:
+    def __init__(self, folder: Path, *, clock: Clock, rotate_s: float, overlap_s: float) -> None:
         self._folder = folder
         self._clock = clock
         self._rotate = timedelta(seconds=rotate_s)
         self._overlap = timedelta(seconds=overlap_s)
-        self._scan_s = scan_s
         self._keys: tuple[MintingKey, ...] = ()  # the newest first
         self._scanned_at = -math.inf
         self._turn = asyncio.Lock()
@@ -83,7 +82,7 @@ class FileMintingKeys:
 
     async def _current(self) -> tuple[MintingKey, ...]:
         async with self._turn:
-            if self._clock.monotonic() - self._scanned_at >= self._scan_s:
+            if self._clock.monotonic() - self._scanned_at >= _SCAN_S:
                 self._keys = await asyncio.to_thread(self._scan)
                 self._scanned_at = self._clock.monotonic()
             return self._keys

@@ -139,12 +139,3 @@ class Report(_Strict, frozen=True, kw_only=True):
     def largest_batch(self) -> Latency | None:
         """The latency of the most rows that were measured; None: none was."""
         return max(self.latency, key=lambda each: each.rows, default=None)
-
-
-def decode_report(data: bytes) -> Report:
-    """Reads a report from its JSON.
-
-    Raises:
-        msgspec.ValidationError: It is none.
-    """
-    return msgspec.json.decode(data, type=Report)

@@ -102,7 +102,26 @@ def _prepared(source: Path, options: ConvertOptions, *, step: str) -> Path:
     path, prepared = main_file(source, (".onnx",), step=step), options.scratch / "prepared.onnx"
     with refusing(step):
         quant_pre_process(path, prepared, skip_symbolic_shape=True)
+        _flatten_biases(prepared)
     return prepared
+
+
+def _flatten_biases(path: Path) -> None:
+    """Makes Gemm's biases of shape [1, N], as skl2onnx writes them, to [N], which means the same there.
+
+    onnxruntime 1.32 takes the first dimension of a bias for that of its channels and fails.
+    """
+    model = onnx.load(path, load_external_data=False)
+    biases, others = set[str](), {value.name for value in model.graph.input}
+    for node in model.graph.node:
+        added = set(node.input[2:]) if node.op_type == "Gemm" else set()
+        biases |= added
+        others |= set(node.input) - added
+    flat = [each for each in model.graph.initializer if each.name in biases - others and list(each.dims)[:-1] == [1]]
+    for initializer in flat:
+        del initializer.dims[0]
+    if flat:
+        onnx.save(model, path)
 
 
 def _reader(path: Path, options: ConvertOptions, *, step: str) -> Any:

@@ -24,8 +24,6 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from converters.interface import refused
 from core.errors import TensorError
@@ -121,6 +119,9 @@ def weights(folder: Path) -> dict[str, Array]:
     Raises:
         ModelError: ``MODEL_003`` if it is malformed or holds a NaN.
     """
+    from safetensors import SafetensorError  # recipes of factories ask for it; others do without
+    from safetensors.numpy import load_file
+
     try:
         found: dict[str, Array] = load_file(folder / "weights.safetensors")
     except (OSError, SafetensorError, ValueError, KeyError) as error:

@@ -14,7 +14,6 @@ import re
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-SCHEMES: Final = ("env", "file", "vault")
 _REFERENCE: Final = re.compile(r"(?P<scheme>env|file|vault)://(?P<path>[^#]*)(#(?P<field>.*))?", re.DOTALL)
 
 
@@ -22,7 +21,7 @@ _REFERENCE: Final = re.compile(r"(?P<scheme>env|file|vault)://(?P<path>[^#]*)(#(
 class Reference:
     """Where a secret lies."""
 
-    scheme: str  # one of SCHEMES
+    scheme: str  # "env", "file" or "vault"
     path: str  # what follows "://"
     field: str | None = None  # what follows "#"; None: nothing does
 

@@ -75,7 +75,7 @@ class AuditService:
                 _log.warning("history_not_signed", tenant=head.tenant, seq=head.seq, code=error.code)
         return signed
 
-    async def keep_signing(self, *, interval_seconds: float = SIGNING_SECONDS) -> None:
+    async def keep_signing(self) -> None:
         """Signs at intervals until it is cancelled, and once more then."""
         try:
             while True:
@@ -83,7 +83,7 @@ class AuditService:
                     await self.sign_all()
                 except FuroshikiError as error:
                     _log.warning("history_not_signed", code=error.code, **error.log_context)
-                await asyncio.sleep(interval_seconds)
+                await asyncio.sleep(SIGNING_SECONDS)
         finally:
             with suppress(FuroshikiError):
                 await self.sign_all()

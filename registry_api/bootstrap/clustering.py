@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from registry_api.bootstrap.platform import Platform
 from registry_api.deployments.claims import Claims
 from registry_api.deployments.clusters.converging import ClusterConverger
+from registry_api.deployments.clusters.gathering import Gatherer
 from registry_api.deployments.clusters.shipping import Shipper, ShippingOptions
 from registry_api.deployments.clusters.watch import ClusterWatch
 from registry_api.deployments.clusters.wishes import Wishes
@@ -44,6 +45,12 @@ def open_clustering(
         ready_seconds=kubernetes.ready_seconds,
     )
     watch = ClusterWatch(
-        db, clock, cluster=cluster, wishes=wishes, repairer=repairer, compare_seconds=kubernetes.compare_seconds
+        db,
+        clock,
+        cluster=cluster,
+        gatherer=Gatherer(cluster, folder=platform.settings.deployments_dir),
+        wishes=wishes,
+        repairer=repairer,
+        compare_seconds=kubernetes.compare_seconds,
     )
     return Clustering(converger=converger, watch=watch)

@@ -9,15 +9,18 @@ from typing import Final
 
 from registry_api.bootstrap.clustering import open_clustering
 from registry_api.bootstrap.platform import Platform
+from registry_api.deployments.absences import Absences
 from registry_api.deployments.claims import Claims
 from registry_api.deployments.clusters.watch import ClusterWatch
 from registry_api.deployments.converger import Convergers
 from registry_api.deployments.credentials import ProbeKeys
 from registry_api.deployments.deploying import DeployHandler
+from registry_api.deployments.drift import Drift
 from registry_api.deployments.ending import Ender
 from registry_api.deployments.instancing import InstanceConverger
 from registry_api.deployments.kubernetes.opening import missing
 from registry_api.deployments.launching import Launcher
+from registry_api.deployments.machines.presence import Presence
 from registry_api.deployments.podman.target import PodmanOptions, PodmanTarget
 from registry_api.deployments.process import ProcessOptions, ProcessTarget
 from registry_api.deployments.repairing import Repairer
@@ -45,6 +48,7 @@ class Deploying:
     """The parts of a worker that deploy."""
 
     handlers: tuple[JobHandler, ...]
+    presence: Presence
     watch: DeploymentWatch
     cluster_watch: ClusterWatch | None  # None: this worker has no cluster
 
@@ -54,6 +58,7 @@ def open_deploying(platform: Platform, own: WorkerSettings) -> Deploying:
     settings, db, clock, host = platform.settings, platform.db, platform.clock, socket.gethostname()
     targets, timeout = _targets(settings, own), own.deployments.timeout_seconds
     jobs = JobService(db, clock, max_attempts=settings.jobs.max_attempts, queued=settings.jobs.queued)
+    presence = Presence(db, clock, host=host, seconds=own.deployments.silence_seconds)
     ender = Ender(db, clock, targets=targets, folder=settings.deployments_dir, host=host)
     images = VerifiedImages(db, platform.store, platform.keys, clock)
     repairer = Repairer(db, clock, jobs=jobs, restarts=_restarts(own))
@@ -65,6 +70,7 @@ def open_deploying(platform: Platform, own: WorkerSettings) -> Deploying:
         launcher=_launcher(platform, own, targets, images, host),
         ender=ender,
         targets=targets,
+        presence=presence,
         end_seconds=timeout / 4,
     )
     lacking = _lacking(own)
@@ -72,8 +78,21 @@ def open_deploying(platform: Platform, own: WorkerSettings) -> Deploying:
     convergers = Convergers(instances, clustering.converger if clustering else None, missing=lacking)
     deploy = DeployHandler(db, clock, jobs=jobs, claims=claims, convergers=convergers, ender=ender, timeout=timeout)
     stop = StopHandler(db, clock, jobs=jobs, claims=claims, convergers=convergers, timeout=timeout)
-    watch = DeploymentWatch(db, clock, repairer=repairer, targets=targets, ender=ender)
-    return Deploying(handlers=(deploy, stop), watch=watch, cluster_watch=clustering.watch if clustering else None)
+    watch = DeploymentWatch(
+        db,
+        clock,
+        repairer=repairer,
+        targets=targets,
+        ender=ender,
+        absences=Absences(presence, ender),
+        drift=Drift(targets, folder=settings.deployments_dir, host=host),
+    )
+    return Deploying(
+        handlers=(deploy, stop),
+        presence=presence,
+        watch=watch,
+        cluster_watch=clustering.watch if clustering else None,
+    )
 
 
 def _launcher(platform: Platform, own: WorkerSettings, targets: Targets, images: VerifiedImages, host: str) -> Launcher:

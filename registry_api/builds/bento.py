@@ -26,7 +26,8 @@ def build(spec: BuildSpec) -> None:
         OSError: A file cannot be read or written.
     """
     resource.setrlimit(resource.RLIMIT_AS, (spec.memory_bytes, spec.memory_bytes))
-    os.chdir(spec.context)  # BentoML resolves the requirements file against the working folder
+    os.chdir(spec.context)  # BentoML resolves the service against the working folder
+    requirements = Path("requirements.txt").read_text().splitlines()  # BentoML opens no file below a hidden folder
     import bentoml
     from bentoml.exceptions import NotFound
 
@@ -39,7 +40,7 @@ def build(spec: BuildSpec) -> None:
             version=spec.version,
             include=list(spec.include),
             labels=dict(spec.labels),
-            python={"requirements_txt": "requirements.txt", "lock_packages": False},
+            python={"packages": requirements, "lock_packages": False},
             build_ctx=spec.context,
         )
         pack(Path(bento.path), Path(spec.archive))

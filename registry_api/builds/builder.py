@@ -27,16 +27,16 @@ from registry_api.jobs.interface import JobTask
 from registry_api.jobs.process import own_environment
 from registry_api.models.bundle import fetch_bundle
 from registry_api.models.source import Source
+from registry_api.products.handler import WorkOptions
 
 MODEL_FOLDER: Final = "src/model"  # of a built Bento
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BuildOptions:
+class BuildOptions(WorkOptions):
     """Where builds work and what they may use."""
 
     bentoml_home: Path  # BENTOML_HOME; keeps every Bento that was built
-    scratch: Path  # private; contexts live below it while they are built
     timeout_seconds: float = 1800.0
     memory_bytes: int = 8 << 30  # address space of the child
     blueprint: Blueprint = field(default_factory=Blueprint)
@@ -96,6 +96,7 @@ class BentoBuilder:
             blueprint.stage,
             context,
             model_format=source.format,
+            device=source.variant.partition("/")[2],
             tenant=source.tenant,
             trust=policy.to_bytes(),
             wheel=wheel,

@@ -35,6 +35,9 @@ TFLITE: Final[Mapping[str, str]] = {
     "tflite-runtime": "serving-tflite-runtime.txt",  # with numpy 1.26: for devices that have wheels of no other
 }
 """What may serve TFLite models, by distribution."""
+ACCELERATED: Final[Mapping[str, str]] = {"onnx": "serving-cuda.txt"}
+"""What serves a model of a format on NVIDIA GPUs; those of other formats are served as on processors."""
+_GPUS: Final = ("cuda", "tensorrt")
 CODE: Final = ("core", "artifacts", "runners", "services")
 SERVICE: Final = "services.inference.service:Inference"
 _FOLDERS: Final = ("model", "trust", "wheels")
@@ -49,6 +52,7 @@ class Blueprint:
     code: Sequence[str] = CODE  # packages below ``root``
     locks: Path = INSTALLATION / "deploy" / "locks"
     runtimes: Mapping[str, str] = field(default_factory=lambda: LOCKS)  # file in ``locks`` by format
+    accelerated: Mapping[str, str] = field(default_factory=lambda: ACCELERATED)  # the same, for GPUs
     service: str = SERVICE
 
     @property
@@ -56,14 +60,24 @@ class Blueprint:
         """Patterns of everything that goes into the Bento."""
         return (*(f"/{folder}/**" for folder in (*self.code, *_FOLDERS)), f"/{TUNING_NAME}")
 
-    def stage(self, context: Path, *, model_format: str, tenant: str, trust: bytes, wheel: Path | None) -> None:
+    def stage(
+        self, context: Path, *, model_format: str, device: str, tenant: str, trust: bytes, wheel: Path | None
+    ) -> None:
         """Writes everything but ``model/`` and ``tuning.json`` into ``context``.
+
+        Args:
+            context: The folder.
+            model_format: Of the variant.
+            device: What the variant is for, such as ``cpu``.
+            tenant: Whose variant it is.
+            trust: The tenant's trust policy.
+            wheel: Of our SDK; None: there is none.
 
         Raises:
             Unavailable: ``DEVICE_001`` if no runner loads the format.
             OSError: A file is missing or cannot be written.
         """
-        lock = self.runtimes.get(model_format)
+        lock = (self.accelerated if device in _GPUS else {}).get(model_format, self.runtimes.get(model_format))
         if lock is None:
             raise Unavailable(
                 ErrorCode.DEVICE_UNAVAILABLE, f"No runner loads format {model_format!r}; convert it first."

@@ -12,82 +12,54 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from artifacts.keys.interface import KeyProvider
 from artifacts.manifest import Manifest
 from artifacts.signing.bundle import sign_manifest
-from artifacts.stores.interface import BlobStore
-from core.clock import Clock
 from registry_api.builds.builder import BentoBuilder, BuildOptions, Packed
 from registry_api.builds.repository import BuildRepository
 from registry_api.builds.values import BUILD, Bento, bento_name, bento_version
-from registry_api.db.session import Database, Session
-from registry_api.jobs.interface import Apply, Fault, Job, JobKind, JobTask, Outcome
-from registry_api.jobs.products.events import failure_teller, tell_success
-from registry_api.jobs.scratch import scratch_of, sweep_scratch
+from registry_api.db.session import Session
+from registry_api.jobs.interface import JobTask, Outcome
 from registry_api.models.source import Source
-from registry_api.models.transfer import check_stored, upload, upload_bytes
-from registry_api.tenancy.repository import lock_tenant
+from registry_api.models.transfer import upload, upload_bytes
+from registry_api.products.events import tell_success
+from registry_api.products.handler import ProductHandler, Tools
 from registry_api.tunings.repository import TuningRepository
 
 PRODUCER: Final = "furoshiki-registry"
 
 
-class BuildHandler:
+class BuildHandler(ProductHandler[BuildOptions]):
     """Runs build jobs.
 
     Args:
-        db: Where builds are.
-        store: Where variants are read and Bentos are stored.
-        keys: Signs Bentos and tells whom a tenant trusts.
-        clock: For times of manifests and of validity.
+        tools: What it works with.
         builder: Makes Bentos.
         options: Folders and limits.
     """
 
-    kind = JobKind.BUILD
+    product = BUILD
 
-    def __init__(
-        self,
-        db: Database,
-        store: BlobStore,
-        keys: KeyProvider,
-        clock: Clock,
-        *,
-        builder: BentoBuilder,
-        options: BuildOptions,
-    ) -> None:
-        self._db = db
-        self._store = store
-        self._keys = keys
-        self._clock = clock
+    def __init__(self, tools: Tools, *, builder: BentoBuilder, options: BuildOptions) -> None:
+        super().__init__(tools, options=options)
         self._builder = builder
-        self._options = options
-        self.timeout = options.timeout_seconds
 
     async def run(self, task: JobTask) -> Outcome:
         """Makes, signs and stores the Bento."""
         build_id = BUILD.id_in(task.job)
         source, tuning = await self._source(task.job.tenant, build_id)
-        with scratch_of(task.job, self._options.scratch) as scratch:
+        with self._scratch(task.job) as scratch:
             packed = await self._builder.build(source, scratch, task, tuning=tuning)
             task.progress(0.8, "signing the Bento")
             bento = await self._sign_and_store(source, packed, task)
 
         async def apply(session: Session) -> None:
-            await lock_tenant(session, source.tenant)
             blobs = (bento.digest, bento.signature_digest, bento.archive_digest)
-            await check_stored(self._store, source.tenant, blobs, maker="build")
+            await self._check_stored(session, source, blobs)
             await BuildRepository(session, source.tenant).finish(build_id, bento)
-            facts = {"model": source.model, "version": source.version, "digest": bento.digest}
-            await tell_success(session, BUILD, task.job, facts)
+            await tell_success(session, BUILD, task.job, source, digest=bento.digest)
 
         result = {"build": build_id, "tag": bento.tag, "digest": bento.digest, "archive_digest": bento.archive_digest}
         return Outcome(result=result, apply=apply)
-
-    async def abandon(self, job: Job, fault: Fault) -> Apply | None:
-        """Removes what attempts left on this machine. The build's row needs nothing: its state is its job's."""
-        await asyncio.to_thread(sweep_scratch, job, self._options.scratch)
-        return failure_teller(BUILD, job, fault)
 
     async def _source(self, tenant: str, build_id: str) -> tuple[Source, bytes | None]:
         """The variant, and its newest tuning."""
@@ -109,7 +81,7 @@ class BuildHandler:
             created_at=self._clock.now(),
             metadata={},
         )
-        signer = await asyncio.to_thread(self._keys.signer, source.tenant)
+        signer = await self._signer(source.tenant)
         signature = await asyncio.to_thread(sign_manifest, manifest, signer)
         task.progress(0.9, "storing the Bento")
         await upload_bytes(self._store, source.tenant, manifest.to_bytes())

@@ -3,43 +3,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from registry_api.builds.tables import BuildRow
 from registry_api.builds.values import BUILD, Bento, Build
 from registry_api.db.session import Session
-from registry_api.http.pagination import Listing, PageRequest
 from registry_api.jobs.interface import Job
-from registry_api.jobs.products.repository import ProductRows
-from registry_api.models.rows import source_columns, source_value
+from registry_api.models.rows import source_value
 from registry_api.models.source import Source
+from registry_api.products.repository import ProductRepository
 
 
-class BuildRepository:
+class BuildRepository(ProductRepository[BuildRow, Build]):
     """Reads and writes the builds of one tenant inside one transaction."""
 
     def __init__(self, session: Session, tenant: str) -> None:
-        self._rows = ProductRows(session, tenant, BUILD, BuildRow)
+        super().__init__(session, tenant, BUILD, BuildRow)
 
     async def add(self, source: Source, job: Job) -> Build:
         """Writes a build that waits for its job."""
-        return _to_build(await self._rows.add(job, **source_columns(source)), job)
-
-    async def get(self, build_id: str) -> Build:
-        """One build.
-
-        Raises:
-            NotFound: ``BUILD_001`` if the tenant has none of that id.
-        """
-        return _to_build(*await self._rows.get(build_id))
-
-    async def page(self, request: PageRequest) -> Listing[Build]:
-        """Builds, newest first."""
-        return (await self._rows.page(request)).map(lambda found: _to_build(*found))
+        return _to_build(await self._add(source, job), job)
 
     async def finish(self, build_id: str, bento: Bento) -> None:
         """Writes what the build became."""
-        await self._rows.finish(build_id, **asdict(bento))
+        await self._finish(build_id, **asdict(bento))
+
+    async def _values(self, found: Sequence[tuple[BuildRow, Job]]) -> Sequence[Build]:
+        return [_to_build(*each) for each in found]
 
 
 def _to_build(row: BuildRow, job: Job) -> Build:

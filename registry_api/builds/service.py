@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from artifacts.digest import Digest
 from artifacts.formats import format_named
 from artifacts.manifest import MAX_MANIFEST_BYTES
 from artifacts.signing.bundle import MAX_SIGNATURE_BYTES
@@ -17,20 +15,11 @@ from registry_api.builds.values import BUILD, Bento, Build
 from registry_api.conversions.variants.service import VariantService
 from registry_api.conversions.variants.values import Objective
 from registry_api.db.session import Database
-from registry_api.http.pagination import Listing, PageRequest
 from registry_api.jobs.service import JobService
-from registry_api.models.service import ModelService, hold
+from registry_api.models.service import Content, ModelService, hold
 from registry_api.models.source import Source, source_of
 from registry_api.models.values import Version
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Archive:
-    """A Bento's tar on its way out."""
-
-    digest: Digest
-    size: int  # bytes
-    chunks: AsyncIterator[bytes]
+from registry_api.products.service import ProductService
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +30,7 @@ class Wanted:
     objective: Objective = Objective.SOURCE
 
 
-class BuildService:
+class BuildService(ProductService[Build]):
     """The builds of the caller's tenant; the work itself is :class:`registry_api.builds.handler.BuildHandler`'s."""
 
     def __init__(
@@ -53,10 +42,9 @@ class BuildService:
         *,
         variants: VariantService,
     ) -> None:
-        self._db = db
+        super().__init__(db, jobs, BuildRepository)
         self._store = store
         self._models = models
-        self._jobs = jobs
         self._variants = variants
 
     async def create(
@@ -99,20 +87,6 @@ class BuildService:
             )
         return source
 
-    async def get(self, tenant: str, build_id: str) -> Build:
-        """One build.
-
-        Raises:
-            NotFound: ``BUILD_001`` if the tenant has none of that id.
-        """
-        async with self._db.read(tenant) as session:
-            return await BuildRepository(session, tenant).get(build_id)
-
-    async def page(self, tenant: str, request: PageRequest) -> Listing[Build]:
-        """Builds, newest first."""
-        async with self._db.read(tenant) as session:
-            return await BuildRepository(session, tenant).page(request)
-
     async def manifest(self, build: Build) -> bytes:
         """The bytes of the Bento's signed manifest, checked against their digest.
 
@@ -129,7 +103,7 @@ class BuildService:
         """
         return await self._store.read(build.source.tenant, finished(build).signature_digest, limit=MAX_SIGNATURE_BYTES)
 
-    async def archive(self, build: Build) -> Archive:
+    async def archive(self, build: Build) -> Content:
         """The Bento's tar, which ``bentoml import`` takes.
 
         Raises:
@@ -140,7 +114,7 @@ class BuildService:
         size = await self._store.size(tenant, digest)
         if size is None:
             raise StoreError(ErrorCode.BLOB_CORRUPT, f"The archive of build {build.id!r} is lost. Build again.")
-        return Archive(digest=digest, size=size, chunks=self._store.stream(tenant, digest))
+        return Content(digest=digest, size=size, chunks=self._store.stream(tenant, digest))
 
 
 def finished(build: Build) -> Bento:
@@ -150,9 +124,5 @@ def finished(build: Build) -> Bento:
         Conflict: ``STATE_001`` if it has not.
     """
     if build.bento is None:
-        raise Conflict(
-            ErrorCode.STATE_CONFLICT,
-            f"Build {build.id!r} is {build.state}; its Bento exists once it has succeeded.",
-            details={"build": build.id, "state": build.state},
-        )
+        raise BUILD.unfinished(build.id, build.state, "its Bento exists once it has succeeded")
     return build.bento

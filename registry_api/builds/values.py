@@ -6,16 +6,15 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
 from artifacts.digest import Digest
 from core.errors import ErrorCode
-from registry_api.jobs.interface import Job, JobKind
-from registry_api.jobs.products.kind import ProductKind
+from registry_api.jobs.interface import JobKind
 from registry_api.jobs.states import JobState
-from registry_api.models.source import Source
+from registry_api.products.kind import ProductKind
+from registry_api.products.values import Product
 
 BUILD: Final = ProductKind(name="build", job=JobKind.BUILD, unknown=ErrorCode.BUILD_NOT_FOUND)
 
@@ -59,14 +58,10 @@ class Bento:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Build:
+class Build(Product):
     """A build as stored."""
 
-    id: str
-    source: Source
-    job: Job
     bento: Bento | None  # None: not finished, or failed
-    created_at: datetime
 
     @property
     def state(self) -> BuildState:

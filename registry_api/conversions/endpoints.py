@@ -14,7 +14,7 @@ from registry_api.conversions.routes import ConverterRoutes
 from registry_api.conversions.schemas import ConversionIn, ConversionOut, RoutesOut
 from registry_api.conversions.service import ConversionService
 from registry_api.http.auth import JobCreator, JobReader
-from registry_api.http.etags import IMMUTABLE
+from registry_api.http.etags import immutable
 from registry_api.http.fields import MAX_VERSION, IdPath, Name, NamePath, Variant, VersionPath
 from registry_api.http.pagination import Page, Paging
 from registry_api.http.problem import problems
@@ -26,7 +26,7 @@ Routes: TypeAlias = Annotated[ConverterRoutes, provided(ConverterRoutes)]
 Candidate: TypeAlias = Annotated[Variant | None, Query(description="Left out: the only result.")]
 
 SVG: Final = "image/svg+xml"
-_STILL: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox"  # a picture that runs and fetches nothing
+STILL: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox"  # a picture that runs and fetches nothing
 _REPORT_PROBLEMS: Final = problems(E.CONVERSION_NOT_FOUND, E.BLOB_CORRUPT)
 
 router: Final = APIRouter(tags=["conversions"])
@@ -122,5 +122,5 @@ async def get_report_picture(
 
 
 def _stored(data: bytes, digest: Digest, media_type: str) -> Response:
-    headers = {"ETag": f'"{digest}"', "Cache-Control": IMMUTABLE, "Content-Security-Policy": _STILL}
+    headers = {**immutable(digest), "Content-Security-Policy": STILL}
     return Response(data, media_type=media_type, headers=headers)

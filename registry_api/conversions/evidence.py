@@ -57,9 +57,12 @@ def parity_evidence(content: Mapping[str, Any], version: Version, signer: Signer
 
 
 async def add_evidence(session: Session, tenant: str, evidence: Evidence) -> None:
-    """Writes the document, unless the version is gone or has too many."""
+    """Writes the document, unless the version has too many.
+
+    Raises:
+        ModelError: ``MODEL_001`` if the version is gone.
+    """
     version = await find_version(session, tenant, evidence.model, evidence.version)
-    if version is not None:
-        documents = EvidenceRepository(session, tenant, version)
-        if await documents.count() < MAX_DOCUMENTS:
-            await documents.add(evidence)
+    documents = EvidenceRepository(session, tenant, version)
+    if await documents.count() < MAX_DOCUMENTS:
+        await documents.add(evidence)

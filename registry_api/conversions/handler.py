@@ -15,12 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from artifacts.keys.interface import KeyProvider
 from artifacts.signing.policy import TrustPolicy
 from artifacts.signing.verifier import BundleVerifier, revoked_error
-from artifacts.stores.interface import BlobStore
 from converters.spec import ConvertAnswer
-from core.clock import Clock
 from core.errors import Conflict, ErrorCode
 from registry_api.conversions.calibrations.fetching import fetch_calibration
 from registry_api.conversions.calibrations.repository import CalibrationRepository
@@ -31,61 +28,41 @@ from registry_api.conversions.evidence import add_evidence, parity_evidence, par
 from registry_api.conversions.repository import ConversionRepository
 from registry_api.conversions.storing import Picture, blobs_of, stored
 from registry_api.conversions.values import CONVERSION, Conversion, Made
-from registry_api.db.session import Database, Session
-from registry_api.jobs.interface import Apply, Fault, Job, JobKind, JobTask, Outcome
-from registry_api.jobs.products.events import failure_teller, tell_success
-from registry_api.jobs.scratch import scratch_of, sweep_scratch
+from registry_api.db.session import Session
+from registry_api.jobs.interface import Apply, JobTask, Outcome
 from registry_api.models.bundle import stage_bundle
 from registry_api.models.repository import VersionRepository
-from registry_api.models.service import raise_no_model
-from registry_api.models.transfer import check_stored
+from registry_api.models.service import found_version
 from registry_api.models.uploads.admission import admit_product
 from registry_api.models.uploads.interface import TenantBlobs
+from registry_api.products.events import tell_success
+from registry_api.products.handler import ProductHandler, Tools, WorkOptions
 from registry_api.promotion.values import Evidence
-from registry_api.tenancy.repository import lock_tenant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConvertOptions:
+class ConvertOptions(WorkOptions):
     """Where conversions work and what they may use."""
 
-    scratch: Path  # private; models live below it while they are converted
     limits: ConvertLimits
     picture: Picture  # draws a report as SVG
     timeout_seconds: float = 1800.0  # of a whole job
 
 
-class ConvertHandler:
+class ConvertHandler(ProductHandler[ConvertOptions]):
     """Runs convert jobs.
 
     Args:
-        db: Where conversions are.
-        store: Where variants are read and written.
-        keys: Signs variants and reports, and tells whom a tenant trusts.
-        clock: For times of manifests and of validity.
+        tools: What it works with.
         blobs: Knows what a tenant may keep.
         options: Folders and limits.
     """
 
-    kind = JobKind.CONVERT
+    product = CONVERSION
 
-    def __init__(
-        self,
-        db: Database,
-        store: BlobStore,
-        keys: KeyProvider,
-        clock: Clock,
-        *,
-        blobs: TenantBlobs,
-        options: ConvertOptions,
-    ) -> None:
-        self._db = db
-        self._store = store
-        self._keys = keys
-        self._clock = clock
+    def __init__(self, tools: Tools, *, blobs: TenantBlobs, options: ConvertOptions) -> None:
+        super().__init__(tools, options=options)
         self._blobs = blobs
-        self._options = options
-        self.timeout = options.timeout_seconds
 
     async def run(self, task: JobTask) -> Outcome:
         """Converts, signs and stores.
@@ -95,7 +72,7 @@ class ConvertHandler:
             JobError: ``JOB_002`` if it cannot be converted.
         """
         conversion, calibration = await self._conversion(task.job.tenant, CONVERSION.id_in(task.job))
-        with scratch_of(task.job, self._options.scratch) as scratch:
+        with self._scratch(task.job) as scratch:
             await self._fetch(conversion, calibration, scratch, task)
             answer = await convert_in_child(conversion.source, conversion.plan, scratch, self._options.limits, task)
             work = Work(
@@ -105,15 +82,10 @@ class ConvertHandler:
                 folder=scratch / OUTPUT,
             )
             made = await self._made(work, answer, task)
-        await self._check_ancestors(conversion, await asyncio.to_thread(self._keys.policy, task.job.tenant))
+        await self._check_ancestors(conversion, await self._policy(task.job.tenant))
         evidence = await self._evidence(conversion, made)
         apply = self._apply(conversion, made, answer.environment, evidence)
         return Outcome(result=_told(conversion.id, made), apply=apply)
-
-    async def abandon(self, job: Job, fault: Fault) -> Apply | None:
-        """Removes what attempts left on this machine. The conversion's row needs nothing: its state is its job's."""
-        await asyncio.to_thread(sweep_scratch, job, self._options.scratch)
-        return failure_teller(CONVERSION, job, fault)
 
     async def _conversion(self, tenant: str, conversion_id: str) -> tuple[Conversion, Calibration | None]:
         async with self._db.read(tenant) as session:
@@ -128,7 +100,7 @@ class ConvertHandler:
     ) -> None:
         source = conversion.source
         task.progress(0.02, "verifying the model")
-        policy = await asyncio.to_thread(self._keys.policy, source.tenant)
+        policy = await self._policy(source.tenant)
         await self._check_ancestors(conversion, policy)
         await stage_bundle(self._store, policy, self._clock, source, scratch=scratch, task=task)
         if calibration is not None:
@@ -150,7 +122,7 @@ class ConvertHandler:
             task.log(f"could not make {failed.variant}: {failed.code}: {failed.message}")
         if answer.advice:
             task.log(answer.advice)
-        signer = await asyncio.to_thread(self._keys.signer, work.conversion.source.tenant)
+        signer = await self._signer(work.conversion.source.tenant)
         task.progress(0.92, "signing and storing")
         made = []
         for candidate in answer.candidates:
@@ -166,7 +138,7 @@ class ConvertHandler:
             version = await VersionRepository(session, source.tenant).get(source.model, source.version)
         if content is None or version is None:
             return None
-        signer = await asyncio.to_thread(self._keys.signer, source.tenant)
+        signer = await self._signer(source.tenant)
         return await asyncio.to_thread(parity_evidence, content, version, signer, self._clock.now())
 
     def _apply(
@@ -179,12 +151,8 @@ class ConvertHandler:
         source = conversion.source
 
         async def apply(session: Session) -> None:
-            await lock_tenant(session, source.tenant)
-            blobs = [digest for each in made for digest in blobs_of(each)]
-            await check_stored(self._store, source.tenant, blobs, maker="conversion")
-            version = await VersionRepository(session, source.tenant).get(source.model, source.version)
-            if version is None:
-                raise_no_model(source.tenant, f"{source.model}@{source.version}")
+            await self._check_stored(session, source, [digest for each in made for digest in blobs_of(each)])
+            version = await found_version(session, source.tenant, source.model, source.version)
             taken = {variant.name for variant in version.variants} & {m.result.variant for m in made if _kept(m)}
             if taken:
                 raise Conflict(
@@ -197,8 +165,7 @@ class ConvertHandler:
             if evidence is not None:
                 await add_evidence(session, source.tenant, evidence)
             accepted = [each.result.variant for each in made if _kept(each)]
-            facts = {"model": source.model, "version": source.version, "accepted": accepted}
-            await tell_success(session, CONVERSION, conversion.job, facts)
+            await tell_success(session, CONVERSION, conversion.job, source, accepted=accepted)
 
         return apply
 

@@ -14,27 +14,23 @@ from registry_api.conversions.rows import result_row, result_value, to_conversio
 from registry_api.conversions.tables import ConversionResultRow, ConversionRow, VariantFileRow
 from registry_api.conversions.values import CONVERSION, Conversion, Made, Plan, Result
 from registry_api.db.session import Session
-from registry_api.http.pagination import Listing, PageRequest
 from registry_api.jobs.interface import Job
-from registry_api.jobs.products.repository import ProductRows
-from registry_api.models.rows import source_columns
 from registry_api.models.source import Source
 from registry_api.models.tables import ModelRow, VariantRow, VersionRow
+from registry_api.products.repository import ProductRepository
 
 
-class ConversionRepository:
+class ConversionRepository(ProductRepository[ConversionRow, Conversion]):
     """Reads and writes the conversions of one tenant inside one transaction."""
 
     def __init__(self, session: Session, tenant: str) -> None:
-        self._session = session
-        self._tenant = tenant
-        self._rows = ProductRows(session, tenant, CONVERSION, ConversionRow)
+        super().__init__(session, tenant, CONVERSION, ConversionRow)
 
     async def add(self, source: Source, plan: Plan, job: Job) -> Conversion:
         """Writes a conversion that waits for its job."""
-        row = await self._rows.add(
+        row = await self._add(
+            source,
             job,
-            **source_columns(source),
             target=plan.target.variant,
             auto=plan.auto,
             route=None if plan.route is None else list(plan.route),
@@ -42,22 +38,6 @@ class ConversionRepository:
             calibration=plan.calibration,
         )
         return to_conversion(row, job, ())
-
-    async def get(self, conversion_id: str) -> Conversion:
-        """One conversion.
-
-        Raises:
-            NotFound: ``CONVERT_001`` if the tenant has none of that id.
-        """
-        row, job = await self._rows.get(conversion_id)
-        return to_conversion(row, job, (await self._results([row.id])).get(row.id, ()))
-
-    async def page(self, request: PageRequest, *, model: str | None, version: int | None) -> Listing[Conversion]:
-        """Conversions, newest first; None: of whatever model and version."""
-        wanted = ((ConversionRow.model, model), (ConversionRow.version, version))
-        found = await self._rows.page(request, *(column == value for column, value in wanted if value is not None))
-        results = await self._results([row.id for row, _job in found.items])
-        return found.map(lambda each: to_conversion(*each, results.get(each[0].id, ())))
 
     async def results_of(self, model: str, version: int) -> list[Result]:
         """Every result of a version, newest conversion first."""
@@ -77,7 +57,7 @@ class ConversionRepository:
         self, conversion: Conversion, made: Sequence[Made], *, environment: Mapping[str, Any], now: datetime
     ) -> None:
         """Writes what was made: a result each, and a variant with its files for each accepted one."""
-        await self._rows.finish(conversion.id, environment=dict(environment))
+        await self._finish(conversion.id, environment=dict(environment))
         version_id = await self._version_id(conversion.source.model, conversion.source.version)
         for each in made:
             self._session.add(result_row(each.result, self._tenant))
@@ -157,6 +137,10 @@ class ConversionRepository:
             .where(VersionRow.tenant == self._tenant, ModelRow.name == model, VersionRow.version == version)
         )
         return (await self._session.scalars(query)).one()
+
+    async def _values(self, found: Sequence[tuple[ConversionRow, Job]]) -> Sequence[Conversion]:
+        results = await self._results([row.id for row, _job in found])
+        return [to_conversion(row, job, results.get(row.id, ())) for row, job in found]
 
     async def _results(self, conversions: Sequence[str]) -> dict[str, tuple[Result, ...]]:
         query = select(ConversionResultRow).where(

@@ -10,22 +10,21 @@ from registry_api.conversions.calibrations.service import raise_no_calibration
 from registry_api.conversions.repository import ConversionRepository
 from registry_api.conversions.values import CONVERSION, Conversion, Plan, Result
 from registry_api.db.session import Database
-from registry_api.http.pagination import Listing, PageRequest
 from registry_api.jobs.service import JobService
 from registry_api.models.service import ModelService, hold
 from registry_api.models.source import Source, source_of
+from registry_api.products.service import ProductService
 
 MAX_DOCUMENT_BYTES = 4 << 20  # of a report, its signature or its picture
 
 
-class ConversionService:
+class ConversionService(ProductService[Conversion]):
     """The conversions of the caller's tenant; :class:`registry_api.conversions.handler.ConvertHandler` does the work."""
 
     def __init__(self, db: Database, store: BlobStore, models: ModelService, jobs: JobService) -> None:
-        self._db = db
+        super().__init__(db, jobs, ConversionRepository)
         self._store = store
         self._models = models
-        self._jobs = jobs
 
     async def create(self, tenant: str, model: str, version: int, *, variant: str | None, plan: Plan) -> Conversion:
         """Asks for a variant to be converted.
@@ -53,22 +52,6 @@ class ConversionService:
                 details={"variant": plan.target.variant},
             )
         return await self._enqueue(source, plan)
-
-    async def get(self, tenant: str, conversion_id: str) -> Conversion:
-        """One conversion.
-
-        Raises:
-            NotFound: ``CONVERT_001`` if the tenant has none of that id.
-        """
-        async with self._db.read(tenant) as session:
-            return await ConversionRepository(session, tenant).get(conversion_id)
-
-    async def page(
-        self, tenant: str, request: PageRequest, *, model: str | None = None, version: int | None = None
-    ) -> Listing[Conversion]:
-        """Conversions, newest first; None: of whatever model and version."""
-        async with self._db.read(tenant) as session:
-            return await ConversionRepository(session, tenant).page(request, model=model, version=version)
 
     async def result(self, tenant: str, conversion_id: str, variant: str | None) -> Result:
         """One candidate of a conversion.

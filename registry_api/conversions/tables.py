@@ -15,8 +15,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from registry_api.db.columns import Json, RowId
 from registry_api.db.engine import Base
-from registry_api.jobs.products.tables import ProductRow
-from registry_api.models.tables import SourceColumns
+from registry_api.products.tables import ProductRow
 
 
 class CalibrationRow(Base):
@@ -37,7 +36,7 @@ class CalibrationRow(Base):
     created_by: Mapped[str] = mapped_column(String(200))
 
 
-class ConversionRow(SourceColumns, ProductRow):
+class ConversionRow(ProductRow):
     """One conversion of a variant. ``environment`` is set with the end of the job."""
 
     __tablename__ = "conversions"

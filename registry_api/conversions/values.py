@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 from artifacts.digest import Digest
@@ -13,9 +12,9 @@ from artifacts.formats import FORMATS
 from artifacts.manifest import FileEntry
 from converters.parity.report import Report
 from core.errors import ErrorCode, InvalidRequest
-from registry_api.jobs.interface import Job, JobKind
-from registry_api.jobs.products.kind import ProductKind
-from registry_api.models.source import Source
+from registry_api.jobs.interface import JobKind
+from registry_api.products.kind import ProductKind
+from registry_api.products.values import Product
 
 CONVERSION: Final = ProductKind(name="conversion", job=JobKind.CONVERT, unknown=ErrorCode.CONVERSION_NOT_FOUND)
 PRECISIONS: Final = ("fp32", "fp16", "bf16", "int8", "int8dyn", "int8w16a")
@@ -78,16 +77,12 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Conversion:
+class Conversion(Product):
     """A conversion as stored."""
 
-    id: str
-    source: Source
     plan: Plan
-    job: Job  # whose state is its own
     results: tuple[Result, ...]  # empty: not finished, or failed
     environment: Mapping[str, Any] | None  # of the process that converted; None: not finished, or failed
-    created_at: datetime
 
 
 def parse_target(text: str) -> Target:

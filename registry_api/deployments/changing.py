@@ -25,6 +25,7 @@ from registry_api.http.etags import NO_PRECONDITION, Precondition
 from registry_api.jobs.interface import JobKind, NewJob
 from registry_api.jobs.service import JobService
 from registry_api.models.service import hold
+from registry_api.tenancy.repository import lock_tenant
 
 _CHANGEABLE: Final = frozenset(set(DeploymentState) - {DeploymentState.STOPPING, DeploymentState.STOPPED})
 
@@ -120,6 +121,7 @@ class DeploymentChanges:
         """
         source = await self._templates.source(caller.tenant, wanted)
         async with self._db.write(caller.tenant) as session:
+            await lock_tenant(session, caller.tenant)
             await hold(session, source)
             before = await found_deployment(session, caller.tenant, seen.name)
             match.check(DeploymentOut.of(before))

@@ -7,6 +7,8 @@ job waits for the one before it, aims at the deployment's goal, and when it fail
 
 from __future__ import annotations
 
+from typing import Final
+
 from core.clock import Clock
 from core.errors import Conflict, ErrorCode, Unavailable
 from registry_api.db.session import Database, Session
@@ -20,6 +22,9 @@ from registry_api.deployments.repository import DeploymentRepository
 from registry_api.deployments.values import Deployment
 from registry_api.jobs.interface import Apply, Fault, Job, JobKind, JobTask, Outcome
 from registry_api.jobs.service import JobService
+
+PATIENCE: Final = 0.1
+"""Of an attempt's time, for the job before to end. It may need the very slot that waits for it, which is given back then."""
 
 
 class DeployHandler:
@@ -93,7 +98,7 @@ class DeployHandler:
         async def ended() -> bool:
             return (await self._jobs.get(job.tenant, str(before))).state.final
 
-        if before is not None and not await until(ended, timeout=self.timeout / 2):
+        if before is not None and not await until(ended, timeout=self.timeout * PATIENCE):
             raise Unavailable(ErrorCode.STORE_UNAVAILABLE, "The job before this one has not ended yet.")
 
     async def _begin(self, job: Job) -> tuple[Deployment, Revision]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final, TypeAlias
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from core.errors import ErrorCode as E
@@ -25,6 +25,14 @@ from registry_api.jobs.endpoints import Offset, log_response, log_text
 Deployments: TypeAlias = Annotated[DeploymentService, provided(DeploymentService)]
 Changes: TypeAlias = Annotated[DeploymentChanges, provided(DeploymentChanges)]
 
+InstanceName: TypeAlias = Annotated[
+    str | None,
+    Query(
+        pattern=r"^[a-z0-9][a-z0-9.-]*$",
+        max_length=253,
+        description="The `run` of an instance, or the name of a pod. Left out: the first one.",
+    ),
+]
 Reader: TypeAlias = Annotated[Principal, allowed(Action.DEPLOYMENTS_READ)]
 Manager: TypeAlias = Annotated[Principal, allowed(Action.DEPLOYMENTS_MANAGE)]
 
@@ -119,14 +127,16 @@ async def list_deployment_events(
 
 @router.get(
     "/deployments/{name}/logs",
-    summary="Read the log of a deployment's first instance",
+    summary="Read the log of an instance of a deployment",
     description="Only the newest megabytes are kept: `X-Log-Offset` is later than asked for where the beginning is gone. "
-    "Those of pods are in their cluster: `DEVICE_001`.",
+    "Of instances that have ended the newest few are kept. On another machine, or in a cluster only: `DEVICE_001`.",
     response_class=Response,
     responses={200: log_text(), **problems(E.DEPLOYMENT_NOT_FOUND, E.DEVICE_UNAVAILABLE)},
 )
-async def get_deployment_logs(caller: Reader, name: NamePath, deployments: Deployments, offset: Offset = 0) -> Response:
-    part = await deployments.log(caller.tenant, name, offset=offset)
+async def get_deployment_logs(
+    *, caller: Reader, name: NamePath, deployments: Deployments, instance: InstanceName = None, offset: Offset = 0
+) -> Response:
+    part = await deployments.log(caller.tenant, name, instance=instance, offset=offset)
     return log_response(part.data, start=part.start, size=part.size)
 
 

@@ -20,6 +20,7 @@ from registry_api.deployments.history.repository import HistoryRepository
 from registry_api.deployments.history.values import HappeningKind, Revision
 from registry_api.deployments.instances.repository import InstanceRepository
 from registry_api.deployments.launching import Launcher
+from registry_api.deployments.machines.presence import Presence
 from registry_api.deployments.readiness import until
 from registry_api.deployments.repository import DeploymentRepository
 from registry_api.deployments.targets import Targets
@@ -39,6 +40,7 @@ class InstanceConverger:
         launcher: Makes instances.
         ender: Ends instances.
         targets: Tell what runs.
+        presence: Tells which machines are silent.
         end_seconds: How long the workers of other machines have to end what runs there.
     """
 
@@ -51,6 +53,7 @@ class InstanceConverger:
         launcher: Launcher,
         ender: Ender,
         targets: Targets,
+        presence: Presence,
         end_seconds: float,
     ) -> None:
         self._db = db
@@ -59,12 +62,13 @@ class InstanceConverger:
         self._launcher = launcher
         self._ender = ender
         self._targets = targets
+        self._presence = presence
         self._end_seconds = end_seconds
 
     async def converge(self, deployment: Deployment, revision: Revision, task: JobTask) -> Converged:
         """Adopts, starts, proves, switches, ends."""
         task.progress(0.05, "looking at what runs")
-        await self._tidy(deployment, task)
+        await self._tidy(await self._ender.recognize(deployment), task)
         deployment = await self._adopt(await self._claims.own(task.job), revision, task)
         for number in range(len(_right(deployment)), deployment.replicas):
             task.progress(0.1 + 0.8 * number / deployment.replicas, f"instance {number + 1} of {deployment.replicas}")
@@ -88,23 +92,26 @@ class InstanceConverger:
             await self._ender.clear(deployment, log=deployment.run)
 
     async def end(self, deployment: Deployment, job: Job) -> None:
-        """Ends what runs here, and waits for the workers of other machines to end the rest."""
+        """Ends what runs here, and waits for the workers of other machines to end the rest: of those that are heard of."""
         deployment = await self._claims.load(job) or deployment
         await self.end_now(deployment)
+        hosts: set[str] = set()
 
         async def gone() -> bool:
             left = await self._claims.load(job)
-            return left is None or not left.instances
+            hosts.clear()
+            hosts.update(() if left is None else (each.host for each in left.instances))
+            return hosts <= self._presence.silent
 
         if not await until(gone, timeout=self._end_seconds):
-            hosts = ", ".join(sorted({each.host for each in deployment.instances} - {self._ender.host}))
             raise Unavailable(
                 ErrorCode.DEVICE_UNAVAILABLE,
-                f"Deployment {deployment.name!r} runs on {hosts} too; the workers there must end it.",
+                f"Deployment {deployment.name!r} runs on {', '.join(sorted(hosts))} too; the workers there must end it.",
             )
 
     async def end_now(self, deployment: Deployment) -> None:
         """Ends what runs here."""
+        deployment = await self._ender.recognize(deployment)
         await self._ender.end(deployment, deployment.instances, why=_STOPPED)
         await self._ender.clear(deployment, log=deployment.run)
 

@@ -29,7 +29,7 @@ from registry_api.deployments.history.values import HappeningKind, Revision
 from registry_api.deployments.inputs import model_inputs
 from registry_api.deployments.instances.repository import InstanceRepository
 from registry_api.deployments.starting import Starter, Starting
-from registry_api.deployments.target import Launch, Started
+from registry_api.deployments.target import Launch, Started, launch_of
 from registry_api.deployments.targets import Targets
 from registry_api.deployments.values import Deployment, Instance, InstanceState, Template
 from registry_api.deployments.verified_images import VerifiedImages
@@ -98,22 +98,14 @@ class Launcher:
 
     async def _begin(self, deployment: Deployment, revision: Revision) -> Launch:
         run = uuid4().hex
-        folder = self._folder / deployment.id / run
         instance = Instance(run=run, revision=revision.number, host=self._host, state=InstanceState.STARTING)
         async with self._db.write(deployment.tenant) as session:
             instances = InstanceRepository(session, deployment.tenant)
             if not await instances.add(deployment.id, instance, now=self._clock.now()):
                 raise Conflict(ErrorCode.STATE_CONFLICT, f"Deployment {deployment.name!r} is not to be started.")
-        await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True)
-        template = revision.template
-        return Launch(
-            deployment_id=deployment.id,
-            run=run,
-            folder=folder,
-            auth=template.auth,
-            image=None if template.image_id is None else template.digest,
-            limits=template.limits,
-        )
+        launch = launch_of(self._folder, deployment.id, run, revision.template)
+        await asyncio.to_thread(launch.folder.mkdir, mode=0o700, parents=True)
+        return launch
 
     async def _fetch(self, tenant: str, template: Template, launch: Launch, task: JobTask) -> tuple[TensorSpec, ...]:
         if template.image_id is not None:

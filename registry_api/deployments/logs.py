@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from registry_api.deployments.supervisor import SUFFIX
+from registry_api.deployments.target import LOGS
 
 TAIL_BYTES: Final = 4096
 
@@ -20,6 +21,18 @@ class LogPart:
     data: bytes
     start: int  # offset of the first byte of ``data``; later than asked for where the beginning is no longer kept
     size: int  # bytes ever written
+
+
+def newest(folder: Path) -> str | None:
+    """The instance whose log began last in a deployment's folder; None if there is no log.
+
+    Not the one that wrote last: a log is followed by its offset, and several write by turns.
+    """
+    begun = []
+    for path in folder.glob(f"*/{LOGS}"):
+        with suppress(FileNotFoundError):  # removed since it was listed
+            begun.append((path.parent.stat().st_mtime_ns, path.parent.name))
+    return max(begun)[1] if begun else None
 
 
 def read_log(folder: Path, *, offset: int, limit: int) -> LogPart:

@@ -9,12 +9,21 @@ that started them.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from registry_api.deployments.supervised import LOOPBACK, Supervised, free_port, listens, marks_of, runs_in, settings_of
-from registry_api.deployments.target import DEPLOYMENT_VARIABLE, RUN_VARIABLE, Launch, Started
+from registry_api.deployments.supervised import (
+    LOOPBACK,
+    Supervised,
+    auth_in,
+    free_port,
+    listens,
+    marks_of,
+    runs_in,
+    settings_of,
+)
+from registry_api.deployments.target import AUTH_VARIABLE, DEPLOYMENT_VARIABLE, RUN_VARIABLE, Launch, Started
 from registry_api.jobs.process import end_by_variable, find_by_variable, plain_environment, wait_gone
 
 
@@ -60,6 +69,15 @@ class ProcessTarget:
         """Every start of this registry that a process here belongs to: deployment id by run."""
         self._supervised.reap()
         return runs_in(self._options.folder)
+
+    def differences(self, launches: Sequence[Launch]) -> Mapping[str, str]:
+        """Who may call; what they serve is verified by the processes themselves."""
+        found = auth_in(self._options.folder) if launches else {}
+        return {
+            each.run: f"{AUTH_VARIABLE} is {found[each.run]} instead of {each.auth}"
+            for each in launches
+            if found.get(each.run, each.auth) != each.auth
+        }
 
     def end_run(self, run: str, pid: int | None) -> None:
         """Asks the first process to end, waits, then kills whatever is left of this start."""

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, delete, or_, select, update
 
 from core.errors import ErrorCode
 from registry_api.db.session import EVERY_TENANT, Session
 from registry_api.deployments.history.repository import template_columns, template_value
 from registry_api.deployments.instances.repository import InstanceRepository
 from registry_api.deployments.states import DeploymentEvent, DeploymentState, sources, target
-from registry_api.deployments.tables import DeploymentRow
+from registry_api.deployments.tables import DeploymentRow, InstanceRow
 from registry_api.deployments.values import Deployment, Instance, Template
 from registry_api.http.pagination import Listing, PageRequest, listing
 from registry_api.jobs.interface import Fault, Job
@@ -22,6 +22,7 @@ from registry_api.jobs.states import JobState
 from registry_api.jobs.tables import JobRow
 from registry_api.webhooks.outbox import emit
 
+_NOT_OVER = DeploymentRow.state.in_([state.value for state in DeploymentState if not state.over])
 _NO_ERROR: Mapping[str, object] = {"error_code": None, "error_message": None}
 
 
@@ -176,10 +177,7 @@ class DeploymentRepository:
         before = (await self._session.execute(select(*columns).where(*self._id(deployment_id)))).one_or_none()
         statement = (
             update(DeploymentRow)
-            .where(
-                *self._id(deployment_id),
-                DeploymentRow.state.in_([state.value for state in sources(event)]),
-            )
+            .where(*self._id(deployment_id), DeploymentRow.state.in_([state.value for state in sources(event)]))
             .values(state=target(event).value, updated_at=now, **values)
             .returning(DeploymentRow.number)
             .execution_options(synchronize_session=False)
@@ -203,12 +201,20 @@ class DeploymentRepository:
 
 
 async def not_over(session: Session) -> list[tuple[Deployment, bool]]:
-    """The deployments of every tenant that are not over, each with whether its job has ended; for the watch only."""
-    states = [state.value for state in DeploymentState if not state.over]
+    """The deployments of every tenant that are not over, each with whether its job has ended; for watches only."""
+    return await _with_jobs(session, _NOT_OVER)
+
+
+async def not_gone(session: Session) -> list[tuple[Deployment, bool]]:
+    """As :func:`not_over`, and those that are over while instances of them are still to be ended."""
+    return await _with_jobs(session, or_(_NOT_OVER, DeploymentRow.id.in_(select(InstanceRow.deployment_id))))
+
+
+async def _with_jobs(session: Session, condition: ColumnElement[bool]) -> list[tuple[Deployment, bool]]:
     query = (
         select(DeploymentRow, JobRow.state)
         .join(JobRow, JobRow.id == DeploymentRow.job_id)
-        .where(DeploymentRow.state.in_(states))
+        .where(condition)
         .order_by(DeploymentRow.number)
     )
     found = [(row, JobState(state).final) for row, state in await session.execute(query)]

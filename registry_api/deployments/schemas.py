@@ -79,7 +79,9 @@ class DeploymentOut(TemplateOut):
     replicas: int = Field(description="How many instances are wanted.")
     revision: int = Field(description="What is wanted.")
     serving_revision: int | None = Field(description="What serves; another one while an update is under way or failed.")
-    instances: list[InstanceOut] = Field(description="Those of machines; a cluster keeps its own.")
+    instances: list[InstanceOut] = Field(
+        description="Those of machines; a cluster keeps its own. Of a stopped one, what silent machines must still end."
+    )
     drift: list[str] = Field(description="How it differs from what is wanted; empty: it does not.")
     url: str | None = Field(
         description="Where its first instance answers, or its Service inside a cluster; null while none does."

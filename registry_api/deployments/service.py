@@ -9,15 +9,14 @@ from typing import Final, NoReturn
 from uuid import uuid4
 
 from core.clock import Clock
-from core.errors import Conflict, ErrorCode, InvalidRequest, NotFound, Unavailable
+from core.errors import Conflict, ErrorCode, InvalidRequest, NotFound
 from registry_api.db.session import Database, Session
 from registry_api.deployments.history.repository import HistoryRepository
 from registry_api.deployments.history.values import Happening, HappeningKind, Revision
-from registry_api.deployments.kubernetes.naming import DEPLOYMENT, TENANT, label_value
-from registry_api.deployments.logs import LogPart, read_log
+from registry_api.deployments.logbook import instance_log
+from registry_api.deployments.logs import LogPart
 from registry_api.deployments.repository import DeploymentRepository
 from registry_api.deployments.states import DeploymentState
-from registry_api.deployments.target import log_folder
 from registry_api.deployments.templates import Templates
 from registry_api.deployments.values import Deployment, NewDeployment
 from registry_api.http.auth import Principal
@@ -25,8 +24,8 @@ from registry_api.http.pagination import Listing, PageRequest
 from registry_api.jobs.interface import JobKind, NewJob
 from registry_api.jobs.service import JobService
 from registry_api.models.service import hold
+from registry_api.tenancy.repository import lock_tenant
 
-_READ_BYTES: Final = 1 << 20
 _CHANGEABLE: Final = frozenset(set(DeploymentState) - {DeploymentState.STOPPING, DeploymentState.STOPPED})
 
 
@@ -66,6 +65,7 @@ class DeploymentService:
         check_replicas(new.replicas, self._replicas)
         deployment_id, now = uuid4().hex, self._clock.now()
         async with self._db.write(new.tenant) as session:
+            await lock_tenant(session, new.tenant)
             await hold(session, source)
             deployments = DeploymentRepository(session, new.tenant)
             old = await deployments.get(new.name)
@@ -123,6 +123,7 @@ class DeploymentService:
             NotFound: ``DEPLOY_001`` if the tenant has none of that name.
         """
         async with self._db.write(tenant) as session:
+            await lock_tenant(session, tenant)
             deployment = await found_deployment(session, tenant, name)
             if deployment.state.over or deployment.state is DeploymentState.STOPPING:
                 return deployment
@@ -132,24 +133,21 @@ class DeploymentService:
             await self._jobs.cancel_within(session, tenant, deployment.job_id)  # a start under way
         return await self.get(tenant, name)
 
-    async def log(self, tenant: str, name: str, *, offset: int) -> LogPart:
-        """At most 1 MiB of what the instance that is shown first wrote, from ``offset`` (bytes) on.
+    async def log(self, tenant: str, name: str, *, instance: str | None, offset: int) -> LogPart:
+        """At most 1 MiB of what one instance wrote, from ``offset`` (bytes) on; it may have ended since.
+
+        Args:
+            tenant: Whose deployment.
+            name: The deployment.
+            instance: Which one; None: the one that is shown first.
+            offset: Bytes from the beginning.
 
         Raises:
-            NotFound: ``DEPLOY_001`` if the tenant has none of that name.
-            Unavailable: ``DEVICE_001`` if a cluster keeps its logs.
+            NotFound: ``DEPLOY_001`` if the tenant has none of that name, or no log of that instance is kept.
+            Unavailable: ``DEVICE_001`` if another machine or a cluster keeps its log.
         """
         deployment = await self.get(tenant, name)
-        if deployment.template.target.clustered:
-            raise Unavailable(
-                ErrorCode.DEVICE_UNAVAILABLE,
-                f"The registry keeps no logs of pods; ask the cluster for those of deployment {name!r}: kubectl logs "
-                f"-c inference -l {TENANT}={label_value(tenant)},{DEPLOYMENT}={label_value(name)}",
-            )
-        if deployment.run is None:
-            return LogPart(data=b"", start=0, size=0)
-        folder = log_folder(self._folder, deployment.id, deployment.run)
-        return await asyncio.to_thread(read_log, folder, offset=offset, limit=_READ_BYTES)
+        return await asyncio.to_thread(instance_log, self._folder, deployment, instance, offset=offset)
 
 
 def check_replicas(replicas: int | None, most: int) -> None:

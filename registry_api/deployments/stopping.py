@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The work of a stop job: end everything of a deployment and free what it used but its log."""
+"""The work of a stop job: end everything of a deployment and free what it used but its log.
+
+What is on machines that are not heard of is left to them; the deployment's instances show it until they are back.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,13 @@ from core.errors import ErrorCode, Unavailable
 from registry_api.db.session import Database, Session
 from registry_api.deployments.claims import Claims
 from registry_api.deployments.converger import Convergers
+from registry_api.deployments.deploying import PATIENCE
 from registry_api.deployments.history.repository import HistoryRepository
 from registry_api.deployments.history.values import HappeningKind
 from registry_api.deployments.readiness import until
 from registry_api.deployments.repository import DeploymentRepository
 from registry_api.deployments.states import DeploymentState
+from registry_api.deployments.values import Deployment
 from registry_api.jobs.interface import Apply, Fault, Job, JobKind, JobTask, Outcome
 from registry_api.jobs.service import JobService
 
@@ -57,7 +62,8 @@ class StopHandler:
         await self._start_ended(deployment.tenant, str(task.job.spec["after"]))
         task.progress(0.3, "ending what runs")
         await self._convergers.of(deployment.template.target).end(deployment, task.job)
-        task.log("everything of the deployment has ended")
+        deployment = await self._claims.load(task.job) or deployment
+        task.log(_left(deployment))
         return Outcome(result={"deployment": deployment.name}, apply=self._stopped(task.job))
 
     async def abandon(self, job: Job, _fault: Fault) -> Apply | None:
@@ -72,10 +78,11 @@ class StopHandler:
         deployment_id = str(job.spec["deployment"])
 
         async def apply(session: Session) -> None:
-            now = self._clock.now()
-            if await DeploymentRepository(session, job.tenant).end(deployment_id, now=now):
+            now, deployments = self._clock.now(), DeploymentRepository(session, job.tenant)
+            if await deployments.end(deployment_id, now=now):
+                deployment = await deployments.by_id(deployment_id)
                 history = HistoryRepository(session, job.tenant)
-                await history.tell(deployment_id, HappeningKind.STOPPED, "Nothing of it runs any more.", at=now)
+                await history.tell(deployment_id, HappeningKind.STOPPED, _left(deployment), at=now)
 
         return apply
 
@@ -83,5 +90,13 @@ class StopHandler:
         async def ended() -> bool:
             return (await self._jobs.get(tenant, job_id)).state.final
 
-        if not await until(ended, timeout=self.timeout / 2):
+        if not await until(ended, timeout=self.timeout * PATIENCE):
             raise Unavailable(ErrorCode.STORE_UNAVAILABLE, "The start that is to be stopped has not ended yet.")
+
+
+def _left(deployment: Deployment | None) -> str:
+    """What is still to be ended, in words."""
+    if deployment is None or not deployment.instances:
+        return "Nothing of it runs any more."
+    left = "; ".join(f"instance {each.run} by machine {each.host}" for each in deployment.instances)
+    return f"Still to be ended, once their machines are heard of: {left}. Nothing else of it runs any more."

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from registry_api.deployments import supervisor
-from registry_api.deployments.target import DEPLOYMENT_VARIABLE, FOLDER_VARIABLE, RUN_VARIABLE, Launch
+from registry_api.deployments.target import AUTH_VARIABLE, DEPLOYMENT_VARIABLE, FOLDER_VARIABLE, RUN_VARIABLE, Launch
 from registry_api.jobs.process import find_by_variable
 
 LOOPBACK: Final = "127.0.0.1"
@@ -56,7 +56,7 @@ def settings_of(launch: Launch, *, trust_dir: Path, registry_url: str) -> dict[s
         "BENTOML_DO_NOT_TRACK": "True",
         "FUROSHIKI_SOURCE": "bundle",
         "FUROSHIKI_TRUST__DIR": str(trust_dir),
-        "FUROSHIKI_AUTH__MODE": launch.auth.value,
+        AUTH_VARIABLE: launch.auth.value,
         "FUROSHIKI_REGISTRY__URL": registry_url,
         "FUROSHIKI_LOG__STYLE": "json",
     }
@@ -132,4 +132,14 @@ def runs_in(deployments: Path) -> dict[str, str]:
             if process.status() != psutil.STATUS_ZOMBIE:
                 variables = process.environ()
                 found[variables[RUN_VARIABLE]] = variables[DEPLOYMENT_VARIABLE]
+    return found
+
+
+def auth_in(deployments: Path) -> dict[str, str]:
+    """Who may call each start of one registry that runs on this machine, as its processes were told; by run."""
+    found: dict[str, str] = {}
+    for process in find_by_variable(FOLDER_VARIABLE, str(deployments)):
+        with suppress(psutil.Error, OSError, KeyError):
+            variables = process.environ()
+            found[variables[RUN_VARIABLE]] = variables[AUTH_VARIABLE]
     return found

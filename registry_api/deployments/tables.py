@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Deployments, the revisions of what was wanted, their instances, and what happened to them."""
+"""Deployments, the revisions of what was wanted, their instances and machines, and what happened to them."""
 
 from __future__ import annotations
 
@@ -105,3 +105,13 @@ class HappeningRow(Base):
     kind: Mapped[str] = mapped_column(String(32))
     message: Mapped[str] = mapped_column(Text)
     at: Mapped[datetime]
+
+
+class MachineRow(Base):
+    """A machine of which a worker wrote; no tenant's. It goes when it is silent and nothing is known to run there."""
+
+    __tablename__ = "machines"
+
+    host: Mapped[str] = mapped_column(String(255), primary_key=True)
+    beat: Mapped[str] = mapped_column(String(32))  # another one each time
+    seen_at: Mapped[datetime]

@@ -87,6 +87,11 @@ def tagged(shown: BaseModel, *, status: int = 200) -> Response:
     return Response(body, status_code=status, media_type="application/json", headers={"ETag": tag_of(body)})
 
 
+def immutable(digest: str) -> dict[str, str]:
+    """The headers of bytes that never change and are told apart by their digest."""
+    return {"ETag": f'"{digest}"', "Cache-Control": IMMUTABLE}
+
+
 def unchanged(request: Request, etag: str, *, cache: str = IMMUTABLE) -> Response | None:
     """The 304 for a caller who has what carries ``etag`` already; None if it has not."""
     if not matches(request.headers.get("if-none-match"), etag):

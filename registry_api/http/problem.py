@@ -24,6 +24,7 @@ from starlette.routing import Match
 from core.errors import ErrorCode, FuroshikiError, InvalidRequest, RequestError
 from core.errors import ErrorCode as E
 from core.telemetry.logs import get_logger
+from registry_api.http.forms import of_nearest_form
 
 _log = get_logger(__name__)
 
@@ -194,7 +195,7 @@ async def _on_ours(request: Request, error: Exception) -> Response:
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    found = error.errors()[:_MAX_SHOWN]
+    found = of_nearest_form(error.errors())[:_MAX_SHOWN]
     # The caller's values are not repeated: they may hold a secret.
     fields = [{"field": ".".join(map(str, item["loc"])), "problem": str(item["msg"])} for item in found]
     message = "; ".join(f"{field['field']}: {field['problem']}" for field in fields)

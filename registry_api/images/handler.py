@@ -13,21 +13,18 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
-from artifacts.keys.interface import KeyProvider
 from artifacts.oci.blobs import room_on_disk
 from artifacts.oci.layout import Layout, Platform
 from artifacts.signing.interface import Signer
 from artifacts.signing.policy import Subject
 from artifacts.signing.verifier import BundleVerifier
-from artifacts.stores.interface import BlobStore
 from artifacts.supply.describing import Making, describe_image
 from artifacts.supply.verification import verify_image
-from core.clock import Clock
 from registry_api.builds.fetching import fetch_bento
 from registry_api.builds.repository import BuildRepository
 from registry_api.builds.service import finished as finished_build
 from registry_api.builds.values import Build
-from registry_api.db.session import Database, Session
+from registry_api.db.session import Session
 from registry_api.images.ancestry import ancestry, signed_in
 from registry_api.images.builders.spec import ImageResult, ImageSpec
 from registry_api.images.builders.storage import unmount_below
@@ -36,25 +33,22 @@ from registry_api.images.child import BUILT, BuildLimits, build_in_child
 from registry_api.images.repository import ImageRepository
 from registry_api.images.storing import Stored, store_image
 from registry_api.images.values import IMAGE, Image, MadeImage
-from registry_api.jobs.interface import Apply, Fault, Job, JobKind, JobTask, Outcome, Value
-from registry_api.jobs.products.events import failure_teller, tell_success
-from registry_api.jobs.scratch import scratch_of, sweep_scratch
-from registry_api.models.repository import VersionRepository
-from registry_api.models.service import raise_no_model
+from registry_api.jobs.interface import Apply, Job, JobTask, Outcome, Value
+from registry_api.models.service import found_version
 from registry_api.models.source import Source
-from registry_api.models.transfer import check_stored
 from registry_api.models.uploads.admission import admit_product
 from registry_api.models.uploads.interface import TenantBlobs
 from registry_api.models.values import Version
+from registry_api.products.events import tell_success
+from registry_api.products.handler import ProductHandler, Tools, WorkOptions
 from registry_api.signing.cosigning import FEATURE
-from registry_api.tenancy.repository import TenantRepository, lock_tenant
+from registry_api.tenancy.repository import TenantRepository
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImageOptions:
+class ImageOptions(WorkOptions):
     """Where image jobs work and what they may use."""
 
-    scratch: Path  # private; Bentos and images live below it while they are worked on
     cache: Path  # what builds keep for later ones
     bases: Path  # base images made from recipes
     own_bases: Path | None = None  # an OCI layout per device class, made elsewhere; None: bases are made from recipes
@@ -65,37 +59,20 @@ class ImageOptions:
     timeout_seconds: float = 3600.0  # of a whole job
 
 
-class ImageHandler:
+class ImageHandler(ProductHandler[ImageOptions]):
     """Runs image jobs.
 
     Args:
-        db: Where images are.
-        store: Where Bentos are read and images are stored.
-        keys: Signs images and tells whom a tenant trusts.
-        clock: For times of provenance and of validity.
+        tools: What it works with.
         blobs: Knows what a tenant may keep.
         options: Folders and limits.
     """
 
-    kind = JobKind.IMAGE
+    product = IMAGE
 
-    def __init__(
-        self,
-        db: Database,
-        store: BlobStore,
-        keys: KeyProvider,
-        clock: Clock,
-        *,
-        blobs: TenantBlobs,
-        options: ImageOptions,
-    ) -> None:
-        self._db = db
-        self._store = store
-        self._keys = keys
-        self._clock = clock
+    def __init__(self, tools: Tools, *, blobs: TenantBlobs, options: ImageOptions) -> None:
+        super().__init__(tools, options=options, release=unmount_below)
         self._blobs = blobs
-        self._options = options
-        self.timeout = options.timeout_seconds
 
     async def run(self, task: JobTask) -> Outcome:
         """Makes, signs, verifies and stores the image.
@@ -106,30 +83,22 @@ class ImageHandler:
             JobError: As :func:`registry_api.images.child.build_in_child`.
         """
         image, build, version = await self._image(task.job)
-        with room_on_disk(), scratch_of(task.job, self._options.scratch, release=unmount_below) as scratch:
+        with room_on_disk(), self._scratch(task.job) as scratch:
             made = await self._made(image, build, version, scratch, task)
         told: dict[str, Value] = {"image": image.id, "digest": made.digest, "compressed_bytes": made.compressed_bytes}
         return Outcome(result=told, apply=self._apply(image, made))
-
-    async def abandon(self, job: Job, fault: Fault) -> Apply | None:
-        """Removes what attempts left on this machine. The image's row needs nothing: its state is its job's."""
-        await asyncio.to_thread(sweep_scratch, job, self._options.scratch, release=unmount_below)
-        return failure_teller(IMAGE, job, fault)
 
     async def _image(self, job: Job) -> tuple[Image, Build, Version]:
         async with self._db.read(job.tenant) as session:
             image = await ImageRepository(session, job.tenant).get(IMAGE.id_in(job))
             build = await BuildRepository(session, job.tenant).get(image.build_id)
-            version = await VersionRepository(session, job.tenant).get(image.source.model, image.source.version)
-        if version is None:
-            raise_no_model(job.tenant, f"{image.source.model}@{image.source.version}")
+            version = await found_version(session, job.tenant, image.source.model, image.source.version)
         return image, build, version
 
     async def _made(self, image: Image, build: Build, version: Version, scratch: Path, task: JobTask) -> MadeImage:
         started, source, bento = self._clock.now(), image.source, scratch / "bento"
         task.progress(0.02, "verifying the Bento")
-        policy = await asyncio.to_thread(self._keys.policy, source.tenant)
-        verifier = BundleVerifier(policy, self._clock)
+        verifier = BundleVerifier(await self._policy(source.tenant), self._clock)
         verified = await fetch_bento(self._store, verifier, source, finished_build(build), bento)
         task.log(f"verified bento {source.ref} {source.variant} {verified.digest}, signed by {verified.key_id}")
         models = await ancestry(self._store, version, bento)
@@ -170,11 +139,11 @@ class ImageHandler:
     async def _sign(self, layout: Layout, result: ImageResult, making: Making, source: Source, task: JobTask) -> str:
         """Signs the image and all that is said about it, then verifies it as whoever runs it will; the key's id."""
         task.progress(BUILT, "signing the image")
-        signer = await asyncio.to_thread(self._keys.signer, source.tenant)
+        signer = await self._signer(source.tenant)
         co_signer = await self._co_signer(source.tenant)
         await asyncio.to_thread(describe_image, layout, result.image, making, signer, co_signer=co_signer)
         task.progress(0.85, "verifying the image")
-        verifier = BundleVerifier(await asyncio.to_thread(self._keys.policy, source.tenant), self._clock)
+        verifier = BundleVerifier(await self._policy(source.tenant), self._clock)
         subject = Subject(tenant=source.tenant, model=source.model, version=source.version, variant=source.variant)
         verified = await asyncio.to_thread(verify_image, layout, result.image, verifier, subject)
         for line in verified.lines():
@@ -201,13 +170,10 @@ class ImageHandler:
         source = image.source
 
         async def apply(session: Session) -> None:
-            await lock_tenant(session, source.tenant)
-            blobs = dict.fromkeys(blob.digest for blob in made.blobs)
-            await check_stored(self._store, source.tenant, blobs, maker="image")
+            await self._check_stored(session, source, dict.fromkeys(blob.digest for blob in made.blobs))
             await ImageRepository(session, source.tenant).finish(image.id, made)
             await admit_product(self._blobs, session, source.tenant)
-            facts = {"model": source.model, "version": source.version, "digest": made.digest}
-            await tell_success(session, IMAGE, image.job, facts)
+            await tell_success(session, IMAGE, image.job, source, digest=made.digest)
 
         return apply
 

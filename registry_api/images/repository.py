@@ -9,46 +9,27 @@ from dataclasses import asdict
 from sqlalchemy import select
 
 from registry_api.db.session import Session
-from registry_api.http.pagination import Listing, PageRequest
 from registry_api.images.tables import ImageBlobRow, ImageRow
 from registry_api.images.values import IMAGE, Image, ImageBlob, MadeImage, Wanted
 from registry_api.jobs.interface import Job
-from registry_api.jobs.products.repository import ProductRows
-from registry_api.models.rows import source_columns, source_value
+from registry_api.models.rows import source_value
 from registry_api.models.source import Source
+from registry_api.products.repository import ProductRepository
 
 
-class ImageRepository:
+class ImageRepository(ProductRepository[ImageRow, Image]):
     """Reads and writes the images of one tenant inside one transaction."""
 
     def __init__(self, session: Session, tenant: str) -> None:
-        self._session = session
-        self._tenant = tenant
-        self._rows = ProductRows(session, tenant, IMAGE, ImageRow)
+        super().__init__(session, tenant, IMAGE, ImageRow)
 
     async def add(self, build_id: str, source: Source, wanted: Wanted, job: Job) -> Image:
         """Writes an image that waits for its job."""
-        row = await self._rows.add(job, build_id=build_id, **source_columns(source), **asdict(wanted))
-        return _to_image(row, job, ())
-
-    async def get(self, image_id: str) -> Image:
-        """One image.
-
-        Raises:
-            NotFound: ``IMAGE_008`` if the tenant has none of that id.
-        """
-        row, job = await self._rows.get(image_id)
-        return _to_image(row, job, (await self._blobs([image_id])).get(image_id, ()))
-
-    async def page(self, request: PageRequest) -> Listing[Image]:
-        """Images, newest first."""
-        found = await self._rows.page(request)
-        blobs = await self._blobs([row.id for row, _job in found.items])
-        return found.map(lambda pair: _to_image(*pair, blobs.get(pair[0].id, ())))
+        return _to_image(await self._add(source, job, build_id=build_id, **asdict(wanted)), job, ())
 
     async def finish(self, image_id: str, made: MadeImage) -> None:
         """Writes what the image became."""
-        await self._rows.finish(
+        await self._finish(
             image_id,
             digest=made.digest,
             size=made.size,
@@ -65,6 +46,10 @@ class ImageRepository:
             for at, blob in enumerate(made.blobs)
         )
         await self._session.flush()
+
+    async def _values(self, found: Sequence[tuple[ImageRow, Job]]) -> Sequence[Image]:
+        blobs = await self._blobs([row.id for row, _job in found])
+        return [_to_image(row, job, blobs.get(row.id, ())) for row, job in found]
 
     async def _blobs(self, image_ids: Sequence[str]) -> dict[str, tuple[ImageBlob, ...]]:
         query = (

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from artifacts.digest import Digest
 from artifacts.oci.documents import MAX_DOCUMENT_BYTES
 from artifacts.stores.interface import BlobStore
-from core.errors import Conflict, ErrorCode, NotFound, StoreError
+from core.errors import ErrorCode, NotFound, StoreError
 from registry_api.builds.service import BuildService
 from registry_api.builds.service import finished as finished_build
 from registry_api.db.session import Database
-from registry_api.http.pagination import Listing, PageRequest
 from registry_api.images.repository import ImageRepository
 from registry_api.images.values import IMAGE, BuilderName, DeviceClass, Image, MadeImage, Wanted
 from registry_api.jobs.service import JobService
 from registry_api.models.service import hold
+from registry_api.products.service import ProductService
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,14 +31,13 @@ class StoredPart:
     chunks: AsyncIterator[bytes]
 
 
-class ImageService:
+class ImageService(ProductService[Image]):
     """The images of the caller's tenant; the work itself is :class:`registry_api.images.handler.ImageHandler`'s."""
 
     def __init__(self, db: Database, store: BlobStore, builds: BuildService, jobs: JobService) -> None:
-        self._db = db
+        super().__init__(db, jobs, ImageRepository)
         self._store = store
         self._builds = builds
-        self._jobs = jobs
 
     async def create(
         self,
@@ -71,20 +70,6 @@ class ImageService:
             await hold(session, build.source)
             job = await self._jobs.enqueue(session, IMAGE.new_job(tenant))
             return await ImageRepository(session, tenant).add(build.id, build.source, wanted, job)
-
-    async def get(self, tenant: str, image_id: str) -> Image:
-        """One image.
-
-        Raises:
-            NotFound: ``IMAGE_008`` if the tenant has none of that id.
-        """
-        async with self._db.read(tenant) as session:
-            return await ImageRepository(session, tenant).get(image_id)
-
-    async def page(self, tenant: str, request: PageRequest) -> Listing[Image]:
-        """Images, newest first."""
-        async with self._db.read(tenant) as session:
-            return await ImageRepository(session, tenant).page(request)
 
     async def index(self, image: Image) -> bytes:
         """The bytes of the layout's ``index.json``, checked against their digest.
@@ -136,9 +121,5 @@ def finished(image: Image) -> MadeImage:
         Conflict: ``STATE_001`` if it has not.
     """
     if image.made is None:
-        raise Conflict(
-            ErrorCode.STATE_CONFLICT,
-            f"Image {image.id!r} is {image.state}; it can be had once its job has succeeded.",
-            details={"image": image.id, "state": image.state},
-        )
+        raise IMAGE.unfinished(image.id, image.state, "it can be had once its job has succeeded")
     return image.made

@@ -7,11 +7,10 @@ from sqlalchemy import BigInteger, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from registry_api.db.engine import Base
-from registry_api.jobs.products.tables import ProductRow
-from registry_api.models.tables import SourceColumns
+from registry_api.products.tables import ProductRow
 
 
-class ImageRow(SourceColumns, ProductRow):
+class ImageRow(ProductRow):
     """One image of a Bento; the columns from ``digest`` on are set together."""
 
     __tablename__ = "images"

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
@@ -13,9 +12,9 @@ from artifacts.oci.descriptor import Descriptor
 from artifacts.oci.media import IMAGE_INDEX, IMAGE_MANIFEST
 from core.errors import ErrorCode
 from registry_api.builds.values import BuildState, state_of
-from registry_api.jobs.interface import Job, JobKind
-from registry_api.jobs.products.kind import ProductKind
-from registry_api.models.source import Source
+from registry_api.jobs.interface import JobKind
+from registry_api.products.kind import ProductKind
+from registry_api.products.values import Product
 
 IMAGE: Final = ProductKind(name="image", job=JobKind.IMAGE, unknown=ErrorCode.IMAGE_NOT_FOUND)
 
@@ -93,18 +92,14 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
-    """An image as stored."""
+class Image(Product):
+    """An image as stored; its source is the variant inside."""
 
-    id: str
     build_id: str  # of the Bento inside
-    source: Source  # the variant inside
-    job: Job
     builder: str  # as asked for
     device: str
     architecture: str
     made: MadeImage | None  # None: not finished, or failed
-    created_at: datetime
 
     @property
     def state(self) -> BuildState:

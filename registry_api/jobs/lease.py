@@ -10,8 +10,11 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from core.errors import ErrorCode, InitError
+
+_LONGEST_PAUSE: Final = 60.0  # seconds before a further attempt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +28,7 @@ class LeasePolicy:
     seconds: float = 30.0  # life of a lease since its last heartbeat
     heartbeat_seconds: float = 1.0  # between heartbeats
     max_attempts: int = 3
-    retry_seconds: float = 2.0  # pause before the second attempt; doubles with each further one
-    retry_limit_seconds: float = 60.0  # the longest pause
+    retry_seconds: float = 2.0  # pause before the second attempt; doubles with each further one, up to a minute
     log_bytes: int = 1 << 20  # the most bytes of log kept for one job
 
     def __post_init__(self) -> None:
@@ -43,7 +45,7 @@ class LeasePolicy:
     def retry_at(self, now: datetime, *, attempt: int) -> datetime:
         """When a job whose ``attempt`` (from 1) failed at ``now`` may be claimed again."""
         pause = self.retry_seconds * 2.0 ** min(attempt - 1, 30)
-        return now + timedelta(seconds=min(pause, self.retry_limit_seconds))
+        return now + timedelta(seconds=min(pause, _LONGEST_PAUSE))
 
 
 def new_token() -> str:

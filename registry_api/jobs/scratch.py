@@ -16,12 +16,12 @@ Release: TypeAlias = Callable[[Path], None]
 """Takes away what must be gone before a folder is removed, such as mounts below it."""
 
 
-def _nothing(_folder: Path) -> None:
-    pass
+def leave(_folder: Path) -> None:
+    """Takes nothing away."""
 
 
 @contextmanager
-def scratch_of(job: Job, folder: Path, *, release: Release = _nothing) -> Iterator[Path]:
+def scratch_of(job: Job, folder: Path, *, release: Release = leave) -> Iterator[Path]:
     """A new folder below ``folder`` for one attempt; removed at the end. Blocks."""
     sweep_scratch(job, folder, release=release)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -33,7 +33,7 @@ def scratch_of(job: Job, folder: Path, *, release: Release = _nothing) -> Iterat
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def sweep_scratch(job: Job, folder: Path, *, release: Release = _nothing) -> None:
+def sweep_scratch(job: Job, folder: Path, *, release: Release = leave) -> None:
     """Removes what an attempt that was killed left behind. Blocks."""
     for left in folder.glob(f"{_prefix(job)}*"):
         release(left)

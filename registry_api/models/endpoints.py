@@ -8,10 +8,9 @@ from typing import Annotated, Any, Final, TypeAlias
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
-from artifacts.digest import Digest
 from core.errors import ErrorCode as E
 from registry_api.http.auth import ModelReader, ModelWriter
-from registry_api.http.etags import IMMUTABLE, IfMatch, tagged, unchanged
+from registry_api.http.etags import IfMatch, immutable, tagged, unchanged
 from registry_api.http.fields import MAX_VERSION, Alias, NamePath, VersionPath
 from registry_api.http.pagination import Page, Paging
 from registry_api.http.problem import problems
@@ -19,7 +18,7 @@ from registry_api.http.services import provided
 from registry_api.models.description import Description, DescriptionService
 from registry_api.models.schemas import DescriptionIn, ModelIn, ModelOut, VersionOut
 from registry_api.models.search.query import Deleted, Filter, Format
-from registry_api.models.service import ModelService
+from registry_api.models.service import Content, ModelService
 from registry_api.models.values import Stage
 
 Models: TypeAlias = Annotated[ModelService, provided(ModelService)]
@@ -39,6 +38,14 @@ def raw(media_type: str) -> dict[str, Any]:
         "headers": {"ETag": {"description": "Their digest.", "schema": {"type": "string"}}},
         "content": {media_type: {"schema": schema}},
     }
+
+
+def sent(content: Content, request: Request) -> Response:
+    """A file on its way out, or 304 for a caller who has it."""
+    if (same := unchanged(request, f'"{content.digest}"')) is not None:
+        return same
+    headers = {**immutable(content.digest), "Content-Length": str(content.size)}
+    return StreamingResponse(content.chunks, media_type=OCTETS, headers=headers)
 
 
 @router.post(
@@ -149,7 +156,7 @@ async def get_manifest(
     found = await models.version(caller.tenant, model, version)
     if (same := unchanged(request, f'"{found.digest}"')) is not None:
         return same
-    return Response(await models.manifest(found), media_type="application/json", headers=_tag(found.digest))
+    return Response(await models.manifest(found), media_type="application/json", headers=immutable(found.digest))
 
 
 @router.get(
@@ -164,7 +171,9 @@ async def get_signature(
     found = await models.version(caller.tenant, model, version)
     if (same := unchanged(request, f'"{found.signature_digest}"')) is not None:
         return same
-    return Response(await models.signature(found), media_type="application/json", headers=_tag(found.signature_digest))
+    return Response(
+        await models.signature(found), media_type="application/json", headers=immutable(found.signature_digest)
+    )
 
 
 @router.get(
@@ -177,11 +186,4 @@ async def get_file(
     *, caller: ModelReader, model: NamePath, version: VersionPath, path: FilePath, models: Models, request: Request
 ) -> Response:
     content = await models.content(await models.version(caller.tenant, model, version), path)
-    if (same := unchanged(request, f'"{content.digest}"')) is not None:
-        return same
-    headers = {**_tag(content.digest), "Content-Length": str(content.size)}
-    return StreamingResponse(content.chunks, media_type=OCTETS, headers=headers)
-
-
-def _tag(digest: Digest) -> dict[str, str]:
-    return {"ETag": f'"{digest}"', "Cache-Control": IMMUTABLE}
+    return sent(content, request)

@@ -83,10 +83,7 @@ class ModelService:
             ModelError: ``MODEL_001`` if the tenant has no such version.
         """
         async with self._db.read(tenant) as session:
-            found = await VersionRepository(session, tenant).get(name, version)
-        if found is None:
-            raise_no_model(tenant, f"{name}@{version}")
-        return found
+            return await found_version(session, tenant, name, version)
 
     async def resolve(self, tenant: str, name: str, version: int | None = None, *, alias: str | None = None) -> Version:
         """The version a caller means: the one named or under the alias, else the one in PRODUCTION, else the newest.
@@ -130,6 +127,18 @@ class ModelService:
         if await self._store.size(version.tenant, entry.digest) != entry.size:
             raise StoreError(ErrorCode.BLOB_CORRUPT, f"The stored file {path!r} is lost or damaged. Tell the operator.")
         return Content(digest=entry.digest, size=entry.size, chunks=self._store.stream(version.tenant, entry.digest))
+
+
+async def found_version(session: Session, tenant: str, model: str, version: int) -> Version:
+    """One version.
+
+    Raises:
+        ModelError: ``MODEL_001`` if the tenant has none of that number.
+    """
+    found = await VersionRepository(session, tenant).get(model, version)
+    if found is None:
+        raise_no_model(tenant, f"{model}@{version}")
+    return found
 
 
 async def hold(session: Session, source: Source) -> None:

@@ -12,8 +12,6 @@ from typing import Final, NoReturn
 from core.errors import ErrorCode, InvalidRequest
 
 MAX_TAGS: Final = 50  # per model or version
-MAX_KEY: Final = 63  # characters
-MAX_VALUE: Final = 190
 RESERVED: Final = "furoshiki."
 
 

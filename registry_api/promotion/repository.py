@@ -15,6 +15,7 @@ from artifacts.digest import Digest
 from registry_api.db.session import Session
 from registry_api.http.auth import Principal
 from registry_api.http.pagination import Listing, PageRequest, listing
+from registry_api.models.service import raise_no_model
 from registry_api.models.tables import ModelRow, VersionRow
 from registry_api.promotion.tables import ApprovalRow, EvidenceRow, GatesRow
 from registry_api.promotion.values import Approval, Evidence
@@ -30,13 +31,15 @@ class Locked:
     author_key: str  # id of the API key that declared its files
 
 
-async def lock_version(session: Session, tenant: str, model: str, version: int) -> Locked | None:
-    """Locks a model and finds a version of it; None if there is none.
+async def lock_version(session: Session, tenant: str, model: str, version: int) -> Locked:
+    """Locks a model and finds a version of it.
 
     Whoever moves stages or aliases does this first, so that movers of one model go one after another.
+
+    Raises:
+        ModelError: ``MODEL_001`` if the tenant has no such version.
     """
-    if not await lock_model(session, tenant, model):
-        return None
+    await lock_model(session, tenant, model)
     return await find_version(session, tenant, model, version)
 
 
@@ -49,8 +52,12 @@ async def lock_model(session: Session, tenant: str, model: str) -> bool:
     return await session.scalar(query.with_for_update()) is not None
 
 
-async def find_version(session: Session, tenant: str, model: str, version: int) -> Locked | None:
-    """A version's row id and author, without a lock."""
+async def find_version(session: Session, tenant: str, model: str, version: int) -> Locked:
+    """A version's row id and author, without a lock.
+
+    Raises:
+        ModelError: ``MODEL_001`` if the tenant has no such version.
+    """
     query = (
         select(VersionRow.id, VersionRow.created_by_key)
         .join(ModelRow, ModelRow.id == VersionRow.model_id)
@@ -59,7 +66,7 @@ async def find_version(session: Session, tenant: str, model: str, version: int) 
     )
     row = (await session.execute(query)).one_or_none()
     if row is None:
-        return None
+        raise_no_model(tenant, f"{model}@{version}")
     return Locked(version_id=row.id, model=model, version=version, author_key=row.created_by_key)
 
 

@@ -16,14 +16,15 @@ from registry_api.http.access import Action
 from registry_api.http.auth import Principal, check
 from registry_api.http.pagination import Listing, PageRequest
 from registry_api.models.repository import ModelRepository, VersionRepository
-from registry_api.models.service import raise_no_model
+from registry_api.models.service import found_version, raise_no_model
 from registry_api.models.values import Stage, Version
 from registry_api.promotion.gatekeeper import Gatekeeper
 from registry_api.promotion.gathering import Attempt, Checked
 from registry_api.promotion.history import Cause, StageHistory
+from registry_api.promotion.locking import lock_and_read
 from registry_api.promotion.moving import Move, apply, demotion, raise_moved
 from registry_api.promotion.policy import check_actor, check_servable, check_transition
-from registry_api.promotion.repository import lock_model, lock_version
+from registry_api.promotion.repository import lock_model
 from registry_api.promotion.values import StageChange
 
 _log = get_logger(__name__)
@@ -135,18 +136,11 @@ class PromotionService:
 
     async def _found(self, tenant: str, model: str, version: int) -> Version:
         async with self._db.read(tenant) as session:
-            found = await VersionRepository(session, tenant).get(model, version)
-        if found is None:
-            raise_no_model(tenant, f"{model}@{version}")
-        return found
+            return await found_version(session, tenant, model, version)
 
     async def _change(self, session: Session, wanted: _Wanted, checked: Checked | None) -> Version:
         seen, after, principal = wanted.version, wanted.after, wanted.principal
-        locked = await lock_version(session, seen.tenant, seen.model, seen.version)
-        versions = VersionRepository(session, seen.tenant)
-        found = await versions.get(seen.model, seen.version)
-        if locked is None or found is None:
-            raise_no_model(seen.tenant, f"{seen.model}@{seen.version}")
+        locked, found = await lock_and_read(session, seen.tenant, seen.model, seen.version)
         if found.stage is after:
             return found
         check_actor(principal, found.stage, after)
@@ -154,6 +148,7 @@ class PromotionService:
         attempt = Attempt(mover=principal, version=found, locked=locked, target=after)
         decided = await self._gatekeeper.admit(session, attempt, checked, override=wanted.override)
         moves = [Move(version=found, after=after, cause=Cause.REQUEST, reason=wanted.reason, evidence=decided)]
+        versions = VersionRepository(session, seen.tenant)
         if after is Stage.PRODUCTION and (current := await versions.in_production(found.model)) is not None:
             moves.insert(0, demotion(current, found, wanted.reason))
         await apply(session, principal, moves, self._clock.now())

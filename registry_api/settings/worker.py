@@ -66,6 +66,9 @@ class DeploymentSettings(Section):
     ready_seconds: PositiveFloat = 120.0  # from the start of a process to its first answer
     grace_seconds: PositiveFloat = 10.0  # from SIGTERM to SIGKILL
     watch_seconds: PositiveFloat = 5.0  # between two comparisons of what runs with what is wanted
+    silence_seconds: PositiveFloat = (
+        60.0  # without a sign of a machine's workers; then its instances are replaced elsewhere
+    )
     restarts: PositiveInt = 5  # of one deployment within the window; then it is given up
     restart_window_seconds: PositiveFloat = 600.0
     restart_pause_seconds: PositiveFloat = 1.0  # after the first restart; doubles with each further one
@@ -79,7 +82,9 @@ class KubernetesSettings(Section):
     images: str | None = None  # prefix of the repositories the cluster pulls from: registry.example.com/models
     auth_file: Path | None = None  # logins of that registry of images, as docker and podman keep them; None: none
     ca_file: Path | None = None  # PEM of its authorities; None: the system's
-    instance: Instance = "furoshiki"  # which registry; two of one name in a namespace remove each other's deployments
+    instance: Instance = (
+        "furoshiki"  # which registry, where several share a namespace: two of one name fight over names
+    )
     kubeconfig: Path | None = None  # None: the service account of the worker's own pod
     context: str | None = None  # of the kubeconfig; None: its current one
     values: Path | None = None  # YAML with values of the chart for every deployment: who may call, nodes, pull secrets

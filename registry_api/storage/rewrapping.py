@@ -6,8 +6,11 @@ Both go blob by blob, may run beside registries at work, and may be killed and s
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
+from artifacts.digest import Digest
+from artifacts.stores.interface import StoredBlob
 from core.errors import NotFound, StoreError
 from core.telemetry.logs import get_logger
 from registry_api.storage.interface import Blobs
@@ -19,9 +22,16 @@ _log = get_logger(__name__)
 class Done:
     """What a pass over blobs did."""
 
-    looked_at: int
-    changed: int
-    damaged: int  # left as they are; fsck --deep names them
+    looked_at: int = 0
+    changed: int = 0
+    damaged: int = 0  # left as they are; fsck --deep names them
+
+    def __add__(self, other: Done) -> Done:
+        return Done(
+            looked_at=self.looked_at + other.looked_at,
+            changed=self.changed + other.changed,
+            damaged=self.damaged + other.damaged,
+        )
 
 
 async def rewrap(blobs: Blobs, tenants: list[str], *, rotate: bool) -> Done:
@@ -35,20 +45,12 @@ async def rewrap(blobs: Blobs, tenants: list[str], *, rotate: bool) -> Done:
     Raises:
         Unavailable: If store or keys cannot be reached.
     """
-    looked_at = changed = damaged = 0
+    done = Done()
     for tenant in tenants:
         if rotate:
             _log.info("encryption_key_rotated", tenant=tenant, key_id=await blobs.wrapper.rotate(tenant))
-        async for blob in blobs.sealed.blobs(tenant):
-            looked_at += 1
-            try:
-                changed += await blobs.sealed.rewrap(tenant, blob.digest)
-            except NotFound:
-                continue  # removed meanwhile
-            except StoreError as error:
-                damaged += 1
-                _log.error("blob_damaged", tenant=tenant, digest=blob.digest, reason=error.message)
-    return Done(looked_at=looked_at, changed=changed, damaged=damaged)
+        done += await _changed(tenant, blobs.sealed.blobs(tenant), blobs.sealed.rewrap)
+    return done
 
 
 async def convert(blobs: Blobs, tenants: list[str]) -> Done:
@@ -57,15 +59,23 @@ async def convert(blobs: Blobs, tenants: list[str]) -> Done:
     Raises:
         Unavailable: If store or keys cannot be reached.
     """
-    looked_at = changed = damaged = 0
+    done = Done()
     for tenant in tenants:
-        async for blob in blobs.mixed.others(tenant):
-            looked_at += 1
-            try:
-                changed += await blobs.mixed.move(tenant, blob.digest)
-            except NotFound:
-                continue  # removed meanwhile
-            except StoreError as error:
-                damaged += 1
-                _log.error("blob_damaged", tenant=tenant, digest=blob.digest, reason=error.message)
+        done += await _changed(tenant, blobs.mixed.others(tenant), blobs.mixed.move)
+    return done
+
+
+async def _changed(
+    tenant: str, found: AsyncIterator[StoredBlob], change: Callable[[str, Digest], Awaitable[bool]]
+) -> Done:
+    looked_at = changed = damaged = 0
+    async for blob in found:
+        looked_at += 1
+        try:
+            changed += await change(tenant, blob.digest)
+        except NotFound:
+            continue  # removed meanwhile
+        except StoreError as error:
+            damaged += 1
+            _log.error("blob_damaged", tenant=tenant, digest=blob.digest, reason=error.message)
     return Done(looked_at=looked_at, changed=changed, damaged=damaged)

@@ -7,10 +7,9 @@ The child limits its own address space.
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Final
 
 import msgspec
 
@@ -26,9 +25,6 @@ class MeasureLimits:
 
     budget_seconds: float = 60.0  # of all measurements together
     memory_bytes: int = 8 << 30  # address space
-
-
-Measure: TypeAlias = Callable[[Source, Path, MeasureLimits, JobTask], Awaitable[Tuning]]
 
 
 class _Step(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,43 +3,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import select
 
 from artifacts.digest import Digest
 from artifacts.tuning import read_tuning
 from registry_api.db.session import Session
-from registry_api.http.pagination import Listing, PageRequest
 from registry_api.jobs.interface import Job
-from registry_api.jobs.products.repository import ProductRows
-from registry_api.models.rows import source_columns, source_value
+from registry_api.models.rows import source_value
 from registry_api.models.source import Source
+from registry_api.products.repository import ProductRepository
 from registry_api.tunings.tables import TuningRow
 from registry_api.tunings.values import TUNING, Result, TuningRecord
 
 
-class TuningRepository:
+class TuningRepository(ProductRepository[TuningRow, TuningRecord]):
     """Reads and writes the tunings of one tenant inside one transaction."""
 
     def __init__(self, session: Session, tenant: str) -> None:
-        self._session = session
-        self._tenant = tenant
-        self._rows = ProductRows(session, tenant, TUNING, TuningRow)
+        super().__init__(session, tenant, TUNING, TuningRow)
 
     async def add(self, source: Source, job: Job) -> TuningRecord:
         """Writes a tuning that waits for its job."""
-        return _to_record(await self._rows.add(job, **source_columns(source)), job)
-
-    async def get(self, tuning_id: str) -> TuningRecord:
-        """One tuning.
-
-        Raises:
-            NotFound: ``TUNING_001`` if the tenant has none of that id.
-        """
-        return _to_record(*await self._rows.get(tuning_id))
-
-    async def page(self, request: PageRequest) -> Listing[TuningRecord]:
-        """Tunings, newest first."""
-        return (await self._rows.page(request)).map(lambda found: _to_record(*found))
+        return _to_record(await self._add(source, job), job)
 
     async def newest(self, variant_digest: Digest, *, device: Digest | None = None) -> bytes | None:
         """The newest ``tuning.json`` of a variant, or None if there is none.
@@ -60,7 +47,10 @@ class TuningRepository:
     async def finish(self, tuning_id: str, result: Result) -> None:
         """Writes what was measured."""
         device = result.tuning.device.fingerprint
-        await self._rows.finish(tuning_id, device=device, document=result.document, key_id=result.key_id)
+        await self._finish(tuning_id, device=device, document=result.document, key_id=result.key_id)
+
+    async def _values(self, found: Sequence[tuple[TuningRow, Job]]) -> Sequence[TuningRecord]:
+        return [_to_record(*each) for each in found]
 
 
 def _to_record(row: TuningRow, job: Job) -> TuningRecord:

@@ -6,21 +6,20 @@ from __future__ import annotations
 from artifacts.digest import Digest
 from core.errors import ErrorCode, NotFound
 from registry_api.db.session import Database
-from registry_api.http.pagination import Listing, PageRequest
 from registry_api.jobs.service import JobService
 from registry_api.models.service import ModelService, hold
 from registry_api.models.source import source_of
+from registry_api.products.service import ProductService
 from registry_api.tunings.repository import TuningRepository
 from registry_api.tunings.values import TUNING, TuningRecord
 
 
-class TuningService:
+class TuningService(ProductService[TuningRecord]):
     """The tunings of the caller's tenant; the work itself is :class:`registry_api.tunings.handler.TuneHandler`'s."""
 
     def __init__(self, db: Database, models: ModelService, jobs: JobService) -> None:
-        self._db = db
+        super().__init__(db, jobs, TuningRepository)
         self._models = models
-        self._jobs = jobs
 
     async def create(self, tenant: str, model: str, *, version: int | None, variant: str | None) -> TuningRecord:
         """Asks for a variant to be measured on the machine of the worker that takes the job.
@@ -40,20 +39,6 @@ class TuningService:
             await hold(session, source)
             job = await self._jobs.enqueue(session, TUNING.new_job(tenant))
             return await TuningRepository(session, tenant).add(source, job)
-
-    async def get(self, tenant: str, tuning_id: str) -> TuningRecord:
-        """One tuning.
-
-        Raises:
-            NotFound: ``TUNING_001`` if the tenant has none of that id.
-        """
-        async with self._db.read(tenant) as session:
-            return await TuningRepository(session, tenant).get(tuning_id)
-
-    async def page(self, tenant: str, request: PageRequest) -> Listing[TuningRecord]:
-        """Tunings, newest first."""
-        async with self._db.read(tenant) as session:
-            return await TuningRepository(session, tenant).page(request)
 
     async def document(
         self, tenant: str, model: str, version: int, *, variant: str | None, device: Digest | None

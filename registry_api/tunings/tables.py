@@ -6,11 +6,10 @@ from __future__ import annotations
 from sqlalchemy import Index, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from registry_api.jobs.products.tables import ProductRow
-from registry_api.models.tables import SourceColumns
+from registry_api.products.tables import ProductRow
 
 
-class TuningRow(SourceColumns, ProductRow):
+class TuningRow(ProductRow):
     """One tuning of a variant; its own columns are set together."""
 
     __tablename__ = "tunings"

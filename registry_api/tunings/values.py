@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from artifacts.tuning import Tuning
 from core.errors import ErrorCode
-from registry_api.jobs.interface import Job, JobKind
-from registry_api.jobs.products.kind import ProductKind
-from registry_api.models.source import Source
+from registry_api.jobs.interface import JobKind
+from registry_api.products.kind import ProductKind
+from registry_api.products.values import Product
 
 TUNING: Final = ProductKind(name="tuning", job=JobKind.TUNE, unknown=ErrorCode.TUNING_NOT_FOUND)
 
@@ -26,11 +25,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TuningRecord:
+class TuningRecord(Product):
     """A tuning as stored."""
 
-    id: str
-    source: Source
-    job: Job  # whose state is its own
     result: Result | None  # None: not finished, or failed
-    created_at: datetime

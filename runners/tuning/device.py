@@ -14,7 +14,7 @@ from runners.devices import usable_cores
 from runners.interface import Backend
 
 _CPU_CHARS: Final = 200
-_CPUINFO: Final = Path("/proc/cpuinfo")
+_CPUINFO: Final = Path("/proc/cpuinfo")  # elsewhere than on Linux the CPU is named after its architecture
 _FEATURES: Final = frozenset(
     (
         *("avx", "avx2", "avx512f", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_bf16", "amx_int8", "amx_tile"),
@@ -39,23 +39,18 @@ class Machine:
 
 def this_machine() -> Machine:
     """The machine this process runs on."""
-    return Machine(cpu=_cpu(_first_processor(_CPUINFO)), cores=usable_cores())
+    return Machine(cpu=_cpu(_first_processor()), cores=usable_cores())
 
 
-def this_device(backend: Backend, *, cpuinfo: Path = _CPUINFO) -> Device:
-    """The device this process runs on.
-
-    Args:
-        backend: What runs models on it.
-        cpuinfo: Linux's list of processors; elsewhere the CPU is named after its architecture.
-    """
-    cpu, features = cpu_here(cpuinfo)
+def this_device(backend: Backend) -> Device:
+    """The device this process runs on; ``backend`` runs models on it."""
+    cpu, features = cpu_here()
     return Device(cpu=cpu, cores=usable_cores(), runner=backend.name, version=backend.version, features=features)
 
 
-def cpu_here(cpuinfo: Path = _CPUINFO) -> tuple[str, tuple[str, ...]]:
+def cpu_here() -> tuple[str, tuple[str, ...]]:
     """The processor's name and those of its features that matter to inference, sorted."""
-    facts = _first_processor(cpuinfo)
+    facts = _first_processor()
     return _cpu(facts), _features(facts)
 
 
@@ -76,9 +71,9 @@ def _cpu(facts: dict[str, str]) -> str:
     return (f"{name} ({numbers})" if numbers else name)[:_CPU_CHARS]
 
 
-def _first_processor(cpuinfo: Path) -> dict[str, str]:
+def _first_processor() -> dict[str, str]:
     try:
-        text = cpuinfo.read_text(errors="replace")
+        text = _CPUINFO.read_text(errors="replace")
     except OSError:
         return {}
     lines = (line.partition(":") for line in text.split("\n\n", 1)[0].splitlines())

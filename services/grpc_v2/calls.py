@@ -103,7 +103,7 @@ class Desk:
         """Who calls.
 
         Raises:
-            FuroshikiError: As :meth:`services.edge.auth.Authenticator.authenticate`.
+            FuroshikiError: As :meth:`services.edge.auth.interface.Authenticator.authenticate`.
         """
         principal = self._authenticator.known(call.headers) or await self._authenticator.authenticate(call.headers)
         call.tenant = principal.tenant

@@ -20,6 +20,7 @@ import uvicorn.config
 from bentoml.exceptions import BentoMLException
 
 from core.errors import FuroshikiError
+from runners.hosting import name_supervisor
 from runners.service import Runner
 from runners.settings import ServingSettings
 from services.edge.http import App
@@ -48,6 +49,7 @@ class FuroshikiService(bentoml.Service[Any]):  # type: ignore[misc] # attrs clas
 
 
 _SETTINGS: Final = ServingSettings.read()
+name_supervisor()  # before BentoML's supervisor, which imports this first, starts workers
 
 
 @bentoml.service(

@@ -62,6 +62,18 @@ class Answer:
     latency_ms: float
     raw: bool  # tensors as raw bytes, where the form of the answer has them
 
+    def with_outputs(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
+        """All of it, with the outputs as a codec writes them."""
+        response = self.response
+        return {
+            "model": response.model,
+            "version": response.version,
+            "digest": response.digest,
+            "outputs": outputs,
+            "request_id": self.request_id,
+            "latency_ms": self.latency_ms,
+        }
+
 
 class Codec(Protocol):
     """One form of requests, answers and errors. Has no state."""
@@ -157,6 +169,21 @@ def check_inputs(named: int, entries: int, limits: EdgeLimits) -> None:
         raise InvalidRequest(ErrorCode.TOO_LARGE, f"The request has {entries} inputs; the limit is {limits.tensors}.")
     if entries != named:
         raise TensorError(ErrorCode.TENSOR_UNEXPECTED, "An input is given twice; send each name once.")
+
+
+def check_beside(size: int, limits: EdgeLimits, *, way: str) -> None:
+    """Refuses a request of more than so many bytes beside raw tensor data; ``way`` says how larger tensors are sent.
+
+    Raises:
+        InvalidRequest: ``VALID_003``.
+    """
+    if size > limits.json_bytes:
+        raise InvalidRequest(
+            ErrorCode.TOO_LARGE,
+            f"The request has {size} bytes beside raw tensor data; the limit is {limits.json_bytes}. Larger tensors: send "
+            f"them {way} or send it in binary form on /v2.",
+            details={"got": size, "limit": limits.json_bytes},
+        )
 
 
 def check_timeout(timeout_ms: float | None) -> float | None:

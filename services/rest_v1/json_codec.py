@@ -87,17 +87,7 @@ class JsonCodec:
         for name, array in response.outputs.items():
             values = json_tensors.encodable(array, response.dtypes[name], name=name, limit=limits.json_bytes)
             outputs[name] = values if array.ndim == 1 else _nest(values, array)
-        return orjson.dumps(
-            {
-                "model": response.model,
-                "version": response.version,
-                "digest": response.digest,
-                "outputs": outputs,
-                "request_id": answer.request_id,
-                "latency_ms": answer.latency_ms,
-            },
-            option=orjson.OPT_SERIALIZE_NUMPY,
-        )
+        return orjson.dumps(answer.with_outputs(outputs), option=orjson.OPT_SERIALIZE_NUMPY)
 
     def problem(self, error: Mapping[str, Any]) -> bytes:
         return orjson.dumps({"error": error})

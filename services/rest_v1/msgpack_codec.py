@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import msgspec
 
-from core.errors import ErrorCode, InvalidRequest
 from core.tensors import Array, DType, TensorSpec
 from services.edge import binary_tensors
 from services.edge.features import Feature
@@ -25,6 +24,7 @@ from services.rest_v1.interface import (
     Answer,
     Encoded,
     Message,
+    check_beside,
     check_inputs,
     check_priority,
     check_timeout,
@@ -88,7 +88,7 @@ class MsgpackCodec:
 
     def parse(self, body: bytes, limits: EdgeLimits) -> Message:
         if len(body) > limits.json_bytes:
-            _check_size(len(body) - bin_bytes(body), limits)
+            check_beside(len(body) - bin_bytes(body), limits, way='as {"shape", "datatype", "data"}')
         try:
             message = _REQUEST.decode(body)
             packed = _inputs(message.inputs, limits)
@@ -112,16 +112,7 @@ class MsgpackCodec:
             name: _written(array, response.dtypes[name], name, raw=answer.raw, limits=limits)
             for name, array in response.outputs.items()
         }
-        return _ENCODER.encode(
-            {
-                "model": response.model,
-                "version": response.version,
-                "digest": response.digest,
-                "outputs": outputs,
-                "request_id": answer.request_id,
-                "latency_ms": answer.latency_ms,
-            }
-        )
+        return _ENCODER.encode(answer.with_outputs(outputs))
 
     def problem(self, error: Mapping[str, Any]) -> bytes:
         return _ENCODER.encode({"error": error})
@@ -145,13 +136,3 @@ def _written(array: Array, dtype: DType, name: str, *, raw: bool, limits: EdgeLi
     if raw or dtype not in msgpack_lists.ELEMENTS:
         return {"shape": array.shape, "datatype": dtype.oip, "data": binary_tensors.encode(array, dtype)}
     return msgpack_lists.written(array, dtype, name=name, limit=limits.json_bytes)
-
-
-def _check_size(size: int, limits: EdgeLimits) -> None:
-    if size > limits.json_bytes:
-        raise InvalidRequest(
-            ErrorCode.TOO_LARGE,
-            f"The request has {size} bytes beside raw tensor data; the limit is {limits.json_bytes}. Larger tensors: send "
-            'them as {"shape", "datatype", "data"} or send it in binary form on /v2.',
-            details={"got": size, "limit": limits.json_bytes},
-        )

@@ -23,7 +23,15 @@ from services.edge.features import Feature
 from services.edge.limits import EdgeLimits
 from services.rest_v1.declared_tensors import bad_data, declared, from_raw
 from services.rest_v1.furoshiki_v1_pb2 import Error, InferRequest, InferResponse, Tensor
-from services.rest_v1.interface import Answer, Message, check_inputs, check_priority, check_timeout, malformed
+from services.rest_v1.interface import (
+    Answer,
+    Message,
+    check_beside,
+    check_inputs,
+    check_priority,
+    check_timeout,
+    malformed,
+)
 from services.rest_v1.protobuf_wire import Census, TooManyFields, Unreadable
 
 _FIELDS_BESIDE_STRINGS: Final = 4096  # BYTES elements are fields of their own; everything else needs far fewer
@@ -101,14 +109,7 @@ def _check_size(body: bytes, limits: EdgeLimits) -> int:
         raise InvalidRequest(
             ErrorCode.TOO_LARGE, f"The request has more than {most} fields; send numbers packed or raw."
         ) from None
-    size = len(body) - found.raw_bytes
-    if size > limits.json_bytes:
-        raise InvalidRequest(
-            ErrorCode.TOO_LARGE,
-            f"The request has {size} bytes beside raw tensor data; the limit is {limits.json_bytes}. Larger tensors: send "
-            "them in the field 'raw' or send it in binary form on /v2.",
-            details={"got": size, "limit": limits.json_bytes},
-        )
+    check_beside(len(body) - found.raw_bytes, limits, way="in the field 'raw'")
     check_inputs(found.inputs, found.inputs, limits)
     return found.inputs
 

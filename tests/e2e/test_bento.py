@@ -24,6 +24,20 @@ def build(admin: Client, pushed: Trained) -> Build:
     return admin.builds.wait(admin.builds.create("digits", version=1).id)
 
 
+def does_not_start(bento: Path) -> str:
+    """What ``bentoml serve`` says of a Bento that it must refuse."""
+    run = subprocess.run(
+        [sys.executable, "-m", "bentoml", "serve", str(bento), "--port", str(free_port())],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "BENTOML_HOME": str(bento.parent / "home"), "FUROSHIKI_AUTH__MODE": "open"},
+        check=False,
+    )
+    assert run.returncode != 0
+    return run.stderr + run.stdout
+
+
 def test_bentoml_lists_it(stack: LocalStack, build: Build) -> None:
     """`bentoml list` shows the Bento with its version."""
     environment = {**os.environ, "BENTOML_HOME": str(stack.home / "bentoml"), "COLUMNS": "200"}
@@ -65,17 +79,9 @@ def test_one_flipped_byte_and_it_does_not_start(
     data = bytearray(target.read_bytes())
     data[len(data) // 2] ^= 1
     target.write_bytes(data)
-    run = subprocess.run(
-        [sys.executable, "-m", "bentoml", "serve", str(copy), "--port", str(free_port())],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ, "BENTOML_HOME": str(tmp_path / "home"), "FUROSHIKI_AUTH__MODE": "open"},
-        check=False,
-    )
-    assert run.returncode != 0
-    assert code in run.stderr
-    assert "Starting production" not in run.stderr + run.stdout
+    said = does_not_start(copy)
+    assert code in said
+    assert "Starting production" not in said
 
 
 def test_an_added_file_is_refused(stack: LocalStack, build: Build, tmp_path: Path) -> None:
@@ -83,13 +89,4 @@ def test_an_added_file_is_refused(stack: LocalStack, build: Build, tmp_path: Pat
     copy = tmp_path / "bento"
     shutil.copytree(stack.bento(str(build.tag)), copy)
     (copy / "src" / "model" / "extra.bin").write_bytes(b"")
-    run = subprocess.run(
-        [sys.executable, "-m", "bentoml", "serve", str(copy), "--port", str(free_port())],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ, "BENTOML_HOME": str(tmp_path / "home"), "FUROSHIKI_AUTH__MODE": "open"},
-        check=False,
-    )
-    assert run.returncode != 0
-    assert "SIGN_005" in run.stderr
+    assert "SIGN_005" in does_not_start(copy)

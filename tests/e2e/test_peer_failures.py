@@ -30,6 +30,7 @@ from furoshiki import AuthError, Client
 from loadtests.servers import running
 from tests.e2e.busy import BUSY, asked, busy, code, heavy, loops_per_second, numbers, same, tensor
 from tests.e2e.peers import INFER, Caller, Served, is_runner, lines, recovered, refuses_pickle, unix_sockets, vanish
+from tests.served import staged
 
 ACME, GLOBEX = "acme", "globex"
 QUEUE_ROWS: Final = 32
@@ -100,18 +101,7 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, psuti
     """``busy`` in a runner process of its own behind two API workers; its URL and the supervisor."""
     folder = tmp_path_factory.mktemp("split")
     bundle = make_bundle({"model.onnx": busy().SerializeToString()}, signature=BUSY)
-    bundle.write(folder / "model")
-    (folder / "trust").mkdir()
-    (folder / "trust" / "acme.json").write_bytes(bundle.policy.to_bytes())
-    environment = {
-        "BENTOML_HOME": str(folder / "bentoml"),
-        "FUROSHIKI_SOURCE": "bundle",
-        "FUROSHIKI_TOPOLOGY": "split",
-        "FUROSHIKI_HTTP__WORKERS": "2",
-        "FUROSHIKI_BUNDLE__PATH": str(folder / "model"),
-        "FUROSHIKI_TRUST__DIR": str(folder / "trust"),
-        "FUROSHIKI_AUTH__MODE": "open",
-    }
+    environment = staged(bundle, folder) | {"FUROSHIKI_TOPOLOGY": "split", "FUROSHIKI_HTTP__WORKERS": "2"}
     port = free_port()
     command = [sys.executable, "-m", "bentoml", "serve", "services.inference.service:Inference", "--port", str(port)]
     ready = f"http://127.0.0.1:{port}/v2/health/ready"

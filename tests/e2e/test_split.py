@@ -29,6 +29,7 @@ from core.tensors import ANY, DType, Signature, TensorSpec
 from deploy.local.stack import ROOT, LocalStack, free_port
 from deploy.local.train import Trained
 from furoshiki import Client
+from tests.served import staged
 
 WIDTH = 3072  # of the square matrix the model multiplies with: 36 MiB of weights, about a millisecond
 WEIGHTS = WIDTH * WIDTH * 4
@@ -50,22 +51,12 @@ def signed(folder: Path, *, tamper: bool = False) -> dict[str, str]:
     """Writes a signed bundle below ``folder``; the environment that serves it with two API workers."""
     x, y = (TensorSpec(name=name, dtype=DType.FP32, shape=(ANY, WIDTH)) for name in "xy")
     bundle = make_bundle({"model.onnx": model()}, signature=Signature(inputs=(x,), outputs=(y,)))
-    bundle.write(folder / "model")
+    environment = staged(bundle, folder)
     if tamper:
         content = bytearray((folder / "model" / "model.onnx").read_bytes())
         content[-1] ^= 1
         (folder / "model" / "model.onnx").write_bytes(content)
-    (folder / "trust").mkdir()
-    (folder / "trust" / "acme.json").write_bytes(bundle.policy.to_bytes())
-    return {
-        "FUROSHIKI_SOURCE": "bundle",
-        "FUROSHIKI_BUNDLE__PATH": str(folder / "model"),
-        "FUROSHIKI_TRUST__DIR": str(folder / "trust"),
-        "FUROSHIKI_AUTH__MODE": "open",
-        "FUROSHIKI_HTTP__WORKERS": "2",
-        "FUROSHIKI_SPLIT__SILENCE_S": "1",
-        "BENTOML_HOME": str(folder / "bentoml"),
-    }
+    return environment | {"FUROSHIKI_HTTP__WORKERS": "2", "FUROSHIKI_SPLIT__SILENCE_S": "1"}
 
 
 @dataclass(kw_only=True)
@@ -365,6 +356,16 @@ def test_a_killed_supervisor_leaves_nobody(tmp_path: Path) -> None:
         members = running.family()
         running.process.kill()
         _, alive = psutil.wait_procs(members, timeout=30)
+        assert alive == []
+
+
+def test_a_supervisor_killed_before_its_workers_started_leaves_nobody(tmp_path: Path) -> None:
+    """kill -9 while API workers and runner still import what they are made of: they end instead of starting."""
+    with serving(tmp_path, signed(tmp_path)) as running:
+        until(lambda: len(running.workers("furoshiki")) == 2 and len(running.workers(RUNNER)) == 1, running)
+        members = running.family()
+        running.process.kill()
+        _, alive = psutil.wait_procs(members, timeout=60)
         assert alive == []
 
 

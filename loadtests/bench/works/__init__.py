@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Final
 
 from loadtests.bench.work import Work
-from loadtests.bench.works import grpc, isolation, memory, minilm, mlp_binary, mlp_json, mobilenet, overhead, split
+from loadtests.bench.works import grpc, memory, minilm, mlp_binary, mlp_json, mobilenet, overhead, processes
 
 WORKS: Final[tuple[Work, ...]] = (
     mlp_json.WORK,
@@ -15,7 +15,6 @@ WORKS: Final[tuple[Work, ...]] = (
     minilm.WORK,
     grpc.WORK,
     overhead.WORK,
-    *split.WORKS,
-    *isolation.WORKS,
+    *processes.WORKS,
     memory.WORK,
 )

@@ -8,17 +8,17 @@ from typing import Annotated, Final, TypeAlias
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
-from artifacts.digest import Digest
 from core.errors import ErrorCode as E
+from registry_api.conversions.endpoints import STILL, SVG
 from registry_api.conversions.variants.schemas import ChoiceOut, FormOut, FormsOut
 from registry_api.conversions.variants.service import VariantService
 from registry_api.conversions.variants.values import Objective
 from registry_api.http.auth import ModelReader
-from registry_api.http.etags import IMMUTABLE, unchanged
+from registry_api.http.etags import REVALIDATE, immutable
 from registry_api.http.fields import Device, NamePath, VersionPath
 from registry_api.http.problem import problems
 from registry_api.http.services import provided
-from registry_api.models.endpoints import OCTETS, FilePath, Models, raw
+from registry_api.models.endpoints import OCTETS, FilePath, Models, raw, sent
 
 Variants: TypeAlias = Annotated[VariantService, provided(VariantService)]
 FormPath: TypeAlias = Annotated[str, Path(pattern=r"^[a-z0-9._-]+$", max_length=64, examples=["onnx-fp32"])]
@@ -76,6 +76,20 @@ async def choose_variant(
 
 
 @router.get(
+    _ROOT + "/picture",
+    summary="Download the picture of a version's variants",
+    description="What it was converted to and what was rejected, by latency, size and cosine, from the measured reports.",
+    response_class=Response,
+    responses={200: raw(SVG), **problems(E.MODEL_NOT_FOUND)},
+)
+async def get_variants_picture(
+    caller: ModelReader, model: NamePath, version: VersionPath, variants: Variants
+) -> Response:
+    data = await variants.picture(caller.tenant, model, version)
+    return Response(data, media_type=SVG, headers={"Cache-Control": REVALIDATE, "Content-Security-Policy": STILL})
+
+
+@router.get(
     _ONE + "/manifest",
     summary="Download a variant's signed manifest",
     response_class=Response,
@@ -92,7 +106,7 @@ async def get_variant_manifest(
 ) -> Response:
     found = await variants.variant(caller.tenant, model, version, f"{form}/{device}")
     data = await variants.manifest(caller.tenant, found)
-    return Response(data, media_type="application/json", headers=_tag(found.digest))
+    return Response(data, media_type="application/json", headers=immutable(found.digest))
 
 
 @router.get(
@@ -112,7 +126,7 @@ async def get_variant_signature(
 ) -> Response:
     found = await variants.variant(caller.tenant, model, version, f"{form}/{device}")
     data = await variants.signature(caller.tenant, found)
-    return Response(data, media_type="application/json", headers=_tag(found.signature_digest))
+    return Response(data, media_type="application/json", headers=immutable(found.signature_digest))
 
 
 @router.get(
@@ -134,11 +148,4 @@ async def get_variant_file(
 ) -> Response:
     found = await variants.variant(caller.tenant, model, version, f"{form}/{device}")
     content = await variants.content(caller.tenant, found, path)
-    if (same := unchanged(request, f'"{content.digest}"')) is not None:
-        return same
-    headers = {**_tag(content.digest), "Content-Length": str(content.size)}
-    return StreamingResponse(content.chunks, media_type=OCTETS, headers=headers)
-
-
-def _tag(digest: Digest) -> dict[str, str]:
-    return {"ETag": f'"{digest}"', "Cache-Control": IMMUTABLE}
+    return sent(content, request)

@@ -13,6 +13,7 @@ from artifacts.manifest import MAX_MANIFEST_BYTES, Manifest
 from artifacts.signing.bundle import MAX_SIGNATURE_BYTES
 from artifacts.signing.policy import TrustPolicy
 from artifacts.stores.interface import BlobStore
+from converters.parity.picture import scatter
 from core.errors import Conflict, ErrorCode, ModelError, NotFound
 from registry_api.conversions.repository import ConversionRepository
 from registry_api.conversions.values import Result
@@ -54,6 +55,16 @@ class VariantService:
                 known.add(result.variant)
                 forms.append(Form(name=result.variant, state=FormState.REJECTED, variant=None, result=result))
         return forms
+
+    async def picture(self, tenant: str, model: str, version: int) -> bytes:
+        """All converted forms of a version that are not revoked, by latency, size and fidelity; SVG.
+
+        Raises:
+            ModelError: ``MODEL_001`` if the tenant has no such version.
+        """
+        forms = await self.forms(tenant, model, version)
+        shown = [form.result for form in forms if form.result is not None and form.state is not FormState.REVOKED]
+        return await asyncio.to_thread(scatter, [result.report for result in shown])
 
     async def choice(
         self,

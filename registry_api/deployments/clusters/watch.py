@@ -3,7 +3,8 @@
 
 The cluster itself replaces pods; so a deployment without a ready pod is said to be lost, and to serve again when it does,
 and is left to the cluster. What is repaired, by a deploy job, is what the cluster does not know to be wrong: objects that
-differ from what is wanted. What this registry applied and no deployment wants is removed.
+differ from what is wanted. What this registry applied and no deployment wants is removed; what a registry at another URL
+applied under the same instance's name is only told, as two that share a namespace by mistake would end each other's.
 
 Any number of workers may look at once: every move is guarded, every repair is one job, and of what is removed each object is
 named by its uid. A cluster that cannot be reached, or refuses, is a warning and changes nothing.
@@ -21,6 +22,7 @@ from core.errors import FuroshikiError
 from core.telemetry.logs import get_logger
 from registry_api.db.session import EVERY_TENANT, Database
 from registry_api.deployments.clusters.calls import whole
+from registry_api.deployments.clusters.gathering import Gatherer
 from registry_api.deployments.clusters.wishes import Wishes
 from registry_api.deployments.history.repository import HistoryRepository
 from registry_api.deployments.history.values import HappeningKind
@@ -46,6 +48,7 @@ class ClusterWatch:
         db: Where deployments are.
         clock: For times of records, and for the time between comparisons.
         cluster: Runs them.
+        gatherer: Copies what their pods print.
         wishes: Tells what is wanted of it.
         repairer: Asks for repairs.
         compare_seconds: Between two comparisons of one deployment's objects.
@@ -57,6 +60,7 @@ class ClusterWatch:
         clock: Clock,
         *,
         cluster: Cluster,
+        gatherer: Gatherer,
         wishes: Wishes,
         repairer: Repairer,
         compare_seconds: float,
@@ -64,14 +68,18 @@ class ClusterWatch:
         self._db = db
         self._clock = clock
         self._cluster = cluster
+        self._gatherer = gatherer
         self._wishes = wishes
         self._repairer = repairer
         self._compare_seconds = compare_seconds
         self._compared: dict[str, float] = {}  # when, by deployment
+        self._strangers: set[str] = set()  # releases of another registry that were told of
 
     async def run(self, *, every: float) -> None:
-        """Looks now and then every ``every`` seconds, until cancelled."""
-        await keep_looking(self.look, every=every)
+        """Looks now and then every ``every`` seconds, until cancelled; copies logs beside that, as nodes may be slow."""
+        async with asyncio.TaskGroup() as group:
+            for look in (self.look, self.copy_logs):
+                group.create_task(keep_looking(look, every=every))
 
     async def look(self) -> None:
         """Says what changed, has repaired what differs, and removes what nobody wants."""
@@ -80,10 +88,8 @@ class ClusterWatch:
         except FuroshikiError as error:
             _log.warning("cluster_not_looked_at", code=error.code, error=error.message)
             return
-        async with self._db.read(EVERY_TENANT) as session:
-            rows = await not_over(session)  # after the cluster: a row comes before its objects
-        wanted = [(each, idle) for each, idle in rows if each.template.target.clustered]
-        await self._remove_orphans(found, {(each.tenant, each.name) for each, _idle in wanted})
+        wanted = await self._wanted()  # after the cluster: a row comes before its objects
+        await self._remove_orphans(found, {self._cluster.release(each.tenant, each.name) for each, _idle in wanted})
         self._compared = {each.id: self._compared[each.id] for each, _idle in wanted if each.id in self._compared}
         for deployment, idle in wanted:
             if idle and deployment.state is not DeploymentState.STOPPING:
@@ -93,17 +99,45 @@ class ClusterWatch:
                     name, said = deployment.name, error.message
                     _log.warning("deployment_not_checked", deployment=name, code=error.code, error=said)
 
-    async def _remove_orphans(self, found: Sequence[Managed], wanted: set[tuple[str, str]]) -> None:
+    async def copy_logs(self) -> None:
+        """Copies what the pods printed since the last time."""
+        for each, _idle in await self._wanted():
+            try:
+                await self._gatherer.gather(each.tenant, each.name, each.id)
+            except (
+                FuroshikiError,
+                OSError,
+            ) as error:  # the cluster is away, or the disk is full: the next look reads on
+                _log.warning("logs_not_copied", deployment=each.name, error=str(error))
+
+    async def _wanted(self) -> list[tuple[Deployment, bool]]:
+        """Every deployment that a cluster is to have, and whether no job works for it."""
+        async with self._db.read(EVERY_TENANT) as session:
+            return [(each, idle) for each, idle in await not_over(session) if each.template.target.clustered]
+
+    async def _remove_orphans(self, found: Sequence[Managed], wanted: set[str]) -> None:
+        strangers = {each.release for each in found if each.registry not in ("", self._cluster.registry_url)}
         for each in found:
-            if (each.tenant, each.name) in wanted:
+            if each.release in wanted:
                 continue
-            remove = partial(self._cluster.remove, each.tenant, each.name, run=each.run, seconds=_REMOVE_SECONDS)
+            if each.release in strangers:
+                self._tell_of_stranger(each)
+                continue
+            remove = partial(self._cluster.remove_release, each.release, run=each.run, seconds=_REMOVE_SECONDS)
             try:
                 await whole(remove)
             except FuroshikiError as error:
                 _log.warning("orphan_not_removed", deployment=each.name, code=error.code, error=error.message)
             else:
                 _log.warning("orphan_removed", tenant=each.tenant, deployment=each.name, run=each.run)
+        self._strangers = strangers
+
+    def _tell_of_stranger(self, found: Managed) -> None:
+        """Once: another registry made it under our instance's name; or ours did, when pods reached it elsewhere."""
+        if found.release not in self._strangers:
+            _log.warning(
+                "orphan_of_another_registry", tenant=found.tenant, deployment=found.name, registry=found.registry
+            )
 
     async def _check(self, deployment: Deployment) -> None:
         if deployment.serving_revision is None:  # a job that was given up could not say so
@@ -141,8 +175,8 @@ class ClusterWatch:
         wanted = await self._wishes.serving(deployment)
         if wanted is None:
             return None
+        self._compared[deployment.id] = now  # also if it fails, so that it is not tried at each look
         found = await asyncio.to_thread(self._cluster.drift, wanted)
-        self._compared[deployment.id] = now
         return _told(found)
 
 

@@ -7,16 +7,16 @@ The deployment's own row shows the instance that answers first, kept in step by 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 
 from registry_api.db.session import EVERY_TENANT, Session
 from registry_api.deployments.states import DeploymentState
 from registry_api.deployments.tables import DeploymentRow, InstanceRow
-from registry_api.deployments.values import Instance, InstanceState
+from registry_api.deployments.values import NO_REVISION, Instance, InstanceState
 
 _LIVE = tuple(state.value for state in (DeploymentState.PENDING, DeploymentState.STARTING, DeploymentState.RUNNING))
 
@@ -91,10 +91,34 @@ class InstanceRepository:
         )
         await self.show(deployment_id)
 
-    async def _move(self, deployment_id: str, run: str, before: InstanceState, values: dict[str, Any]) -> bool:
+    async def disown(self, deployment_id: str, instance: Instance) -> bool:
+        """An instance is no longer what its revision says; False if somebody found that already."""
+        values = {"revision": NO_REVISION}
+        seen = InstanceRow.revision == instance.revision
+        return await self._move(deployment_id, instance.run, InstanceState.READY, values, seen)
+
+    async def rehost(self, deployment_id: str, runs: Sequence[str], host: str) -> None:
+        """Instances run on ``host``, as is seen there; their machine has another name than before."""
+        await self._execute(
+            update(InstanceRow)
+            .where(InstanceRow.deployment_id == deployment_id, InstanceRow.tenant == self._tenant)
+            .where(InstanceRow.run.in_(runs))
+            .values(host=host)
+        )
+        await self.show(deployment_id)
+
+    async def _move(
+        self,
+        deployment_id: str,
+        run: str,
+        before: InstanceState,
+        values: dict[str, Any],
+        *conditions: ColumnElement[bool],
+    ) -> bool:
         moved = (
             update(InstanceRow)
             .where(InstanceRow.run == run, InstanceRow.tenant == self._tenant, InstanceRow.state == before.value)
+            .where(*conditions)
             .values(**values)
             .returning(InstanceRow.number)
         )
@@ -140,3 +164,9 @@ async def unknown(session: Session, runs: Sequence[str]) -> frozenset[str]:
     """Which of these runs no row of any tenant names; for the watch only."""
     known = await session.scalars(select(InstanceRow.run).where(InstanceRow.run.in_(runs)))
     return frozenset(runs) - frozenset(known)
+
+
+async def removed(session: Session, deployment_ids: Collection[str]) -> frozenset[str]:
+    """Which of these deployments no row of any tenant is of; for the watch only."""
+    known = await session.scalars(select(DeploymentRow.id).where(DeploymentRow.id.in_(deployment_ids)))
+    return frozenset(deployment_ids) - frozenset(known)

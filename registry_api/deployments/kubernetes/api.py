@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calls of the Kubernetes API, by the official client: configuration, credentials and TLS are its own.
+"""Calls of the Kubernetes API, by the official client.
 
 Rules. Every call has a time limit. Each may be repeated, so each is, a few times: reads; server-side apply, which is
-idempotent; deletion, which names the object's uid. After a 401 the configuration is read anew once (a token on disk was
-replaced). A list is read to its end, page by page.
+idempotent; deletion, which names the object's uid. Where the API says how long to wait (429 and 503 with ``Retry-After``),
+that long is waited, but no longer than a call may take. After a 401 the configuration is read anew once (a token on disk was
+replaced). A list is read to its end, page by page, and begun anew if it has become too old to go on (410).
 """
 
 from __future__ import annotations
@@ -13,30 +14,20 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
-from core.errors import ErrorCode, InitError, Unavailable
+from core.errors import ErrorCode, Unavailable
+from registry_api.deployments.kubernetes.connecting import ApiOptions, connect, cut_off
 from registry_api.deployments.kubernetes.faults import fault, unreachable
 from registry_api.deployments.kubernetes.values import Document
 
 APPLY: Final = "application/apply-patch+yaml"
 JSON: Final = "application/json"
 _PAGE: Final = 500
+_LISTINGS: Final = 3  # times that a list is begun
 _AGAIN: Final = frozenset({408, 429, 500, 502, 503, 504})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiOptions:
-    """How the cluster is reached."""
-
-    kubeconfig: Path | None = None  # None: the service account of this pod
-    context: str | None = None  # of the kubeconfig; None: its current one
-    timeout_seconds: float = 15.0  # of each call
-    attempts: int = 3
-    pause_seconds: float = 0.5  # before the second attempt; doubles with each further one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +40,15 @@ class Call:
     query: Mapping[str, str] | None = None
     body: Document | None = None
     content: str = JSON
+    once: bool = False  # not tried again: whoever asks comes again anyway
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    code: int = 0
+    body: bytes = b""
+    why: str = ""  # there is none; "" if there is one
+    wait_seconds: float = 0.0  # as the API asks
 
 
 class Api:
@@ -70,41 +70,29 @@ class Api:
         Raises:
             FuroshikiError: As :mod:`registry_api.deployments.kubernetes.faults` says.
         """
-        code, body = self._answer(call)
-        if code >= HTTPStatus.MULTIPLE_CHOICES:
-            raise fault(code, body, call.asked)
-        return _document(body, call.asked)
+        return _document(_accepted(call, *self._answer(call)), call.asked)
 
     def find(self, call: Call) -> Document | None:
-        """As :meth:`ask`; None if there is no such object."""
+        """As :meth:`ask`; None if there is no such object, or to delete none with this uid any more."""
         code, body = self._answer(call)
-        if code == HTTPStatus.NOT_FOUND:
-            error = fault(code, body, call.asked)
-            if error.code is ErrorCode.CLUSTER_NAMESPACE:
-                raise error
+        if code == HTTPStatus.NOT_FOUND and fault(code, body, call.asked).code is not ErrorCode.CLUSTER_NAMESPACE:
             return None
-        if code >= HTTPStatus.MULTIPLE_CHOICES:
-            raise fault(code, body, call.asked)
-        return _document(body, call.asked)
+        if code == HTTPStatus.CONFLICT and call.method == "DELETE":
+            return None
+        return _document(_accepted(call, code, body), call.asked)
 
-    def text(self, call: Call) -> str:
+    def text(self, call: Call) -> bytes:
         """As :meth:`ask`, of an answer that is text."""
-        code, body = self._answer(call)
-        if code >= HTTPStatus.MULTIPLE_CHOICES:
-            raise fault(code, body, call.asked)
-        return body.decode(errors="replace")
+        return _accepted(call, *self._answer(call))
 
     def every(self, path: str, asked: str, *, selector: str = "") -> list[Document]:
         """Every object of a collection that a label selector finds."""
-        found: list[Document] = []
         query = {"limit": str(_PAGE)} | ({"labelSelector": selector} if selector else {})
-        while True:
-            page = self.ask(Call(method="GET", path=path, asked=asked, query=query))
-            found += page["items"]
-            going_on = page["metadata"].get("continue")
-            if not going_on:
+        for _ in range(_LISTINGS):
+            found = self._pages(Call(method="GET", path=path, asked=asked, query=query))
+            if found is not None:
                 return found
-            query["continue"] = going_on
+        raise unreachable(asked, "the list became too old to go on, several times")
 
     def changes(self, call: Call, seconds: float) -> Generator[Document, None, None]:
         """The events of a watch, until it ends, is cut off, or the API says that the version is too old (410).
@@ -112,7 +100,7 @@ class Api:
         Ends silently in each case: whoever watches reads the present state again.
         """
         client = self._loaded()
-        ending: tuple[type[Exception], ...] = (*_cut(), Unavailable)
+        ending: tuple[type[Exception], ...] = (*cut_off(), Unavailable)
         query = dict(call.query or {}) | {"watch": "true", "timeoutSeconds": str(max(1, round(seconds)))}
         try:
             answer = self._send(client, call, query, seconds + self._options.timeout_seconds)
@@ -127,29 +115,48 @@ class Api:
         except ending:
             return
 
+    def _pages(self, call: Call) -> list[Document] | None:
+        """All pages; None if what is left of them has become too old."""
+        found: list[Document] = []
+        query = dict(call.query or {})
+        while True:
+            asked = Call(method=call.method, path=call.path, asked=call.asked, query=dict(query))
+            code, body = self._answer(asked)
+            if code == HTTPStatus.GONE and "continue" in query:
+                return None
+            page = _document(_accepted(asked, code, body), call.asked)
+            found += page.get("items") or ()
+            going_on = page["metadata"].get("continue")
+            if not going_on:
+                return found
+            query["continue"] = going_on
+
     def _answer(self, call: Call) -> tuple[int, bytes]:
-        fresh = False
-        for attempt in range(self._options.attempts):
-            last = attempt == self._options.attempts - 1
-            code, body, why = self._once(call)
-            if code == HTTPStatus.UNAUTHORIZED and not fresh:
+        fresh, attempts = False, 1 if call.once else self._options.attempts
+        for attempt in range(attempts):
+            last = attempt == attempts - 1
+            answer = self._once(call)
+            if answer.code == HTTPStatus.UNAUTHORIZED and not fresh:
                 fresh, self._client = True, None
-                code, body, why = self._once(call)
-            if why and last:
-                raise unreachable(call.asked, why)
-            if not why and (last or code not in _AGAIN):
-                return code, body
-            self._pause(self._options.pause_seconds * 2**attempt)
+                answer = self._once(call)
+            if answer.why and last:
+                raise unreachable(call.asked, answer.why)
+            if not answer.why and (last or answer.code not in _AGAIN):
+                return answer.code, answer.body
+            asked = min(answer.wait_seconds, self._options.timeout_seconds)
+            self._pause(max(self._options.pause_seconds * 2**attempt, asked))
         raise AssertionError("at least one attempt is made")
 
-    def _once(self, call: Call) -> tuple[int, bytes, str]:
-        """Status and body, or why there are none."""
+    def _once(self, call: Call) -> _Answer:
         client = self._loaded()
         try:
             answer = self._send(client, call, dict(call.query or {}), self._options.timeout_seconds)
-            return answer.status, bytes(answer.read()), ""
-        except _cut() as error:
-            return 0, b"", f"{type(error).__name__}: {error}"
+            asked = str(answer.headers.get("Retry-After", ""))
+            return _Answer(
+                code=answer.status, body=bytes(answer.read()), wait_seconds=float(asked) if asked.isdecimal() else 0.0
+            )
+        except cut_off() as error:
+            return _Answer(why=f"{type(error).__name__}: {error}")
 
     def _send(self, client: Any, call: Call, query: Mapping[str, str], seconds: float) -> Any:
         prepared = client.param_serialize(
@@ -164,42 +171,14 @@ class Api:
 
     def _loaded(self) -> Any:
         if self._client is None:
-            self._client = _client(self._options)
+            self._client = connect(self._options)
         return self._client
 
 
-def _client(options: ApiOptions) -> Any:
-    try:
-        from kubernetes import client, config
-    except ImportError as error:
-        raise Unavailable(
-            ErrorCode.DEVICE_UNAVAILABLE,
-            "The Kubernetes client is not installed. Install deploy/locks/kubernetes.txt.",
-        ) from error
-    configuration = client.Configuration()
-    configuration.retries = False  # ours are enough
-    try:
-        if options.kubeconfig is None:
-            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-        else:
-            config.load_kube_config(  # type: ignore[no-untyped-call]
-                config_file=str(options.kubeconfig),
-                context=options.context,
-                client_configuration=configuration,
-                persist_config=False,
-            )
-    except (config.ConfigException, OSError, ValueError) as error:
-        where = options.kubeconfig or "the service account of this pod"
-        raise InitError(ErrorCode.SETTING_INVALID, f"Kubernetes is not configured by {where}: {error}") from error
-    return client.ApiClient(configuration)
-
-
-def _cut() -> tuple[type[Exception], ...]:
-    """What the client raises where there was no answer."""
-    from kubernetes.client.exceptions import ApiException
-    from urllib3.exceptions import HTTPError
-
-    return ApiException, HTTPError, OSError
+def _accepted(call: Call, code: int, body: bytes) -> bytes:
+    if code >= HTTPStatus.MULTIPLE_CHOICES:
+        raise fault(code, body, call.asked)
+    return body
 
 
 def _document(body: bytes, asked: str) -> Document:

@@ -79,12 +79,13 @@ class Applier:
         return [*found, *(Difference(thing=each, field="", wanted="", found="present") for each in surplus)]
 
     def existing(self, release: str | None = None) -> list[Document]:
-        """Every object of ours, or of one release, last applied first."""
+        """Every object of ours, or of one release, last applied first; copies that somebody made are his."""
         selector = naming.owner_selector(self._instance, release)
         found: list[Document] = []
         for kind in reversed(APPLIED):
             listed = self._api.every(kind.path(self._namespace), f"list {kind.plural}", selector=selector)
-            found += [{"apiVersion": kind.version, "kind": kind.name, **each} for each in listed]
+            ours = [each for each in listed if naming.release_of(each)]
+            found += [{"apiVersion": kind.version, "kind": kind.name, **each} for each in ours]
         return found
 
     def delete(self, found: Sequence[Document]) -> None:

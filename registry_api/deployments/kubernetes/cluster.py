@@ -14,20 +14,18 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from core.clock import Clock
-from core.errors import ErrorCode, FuroshikiError, Unavailable
+from core.errors import ErrorCode, Unavailable
 from registry_api.deployments.kubernetes import naming
-from registry_api.deployments.kubernetes.api import Api, ApiOptions, Call
+from registry_api.deployments.kubernetes.api import Api
 from registry_api.deployments.kubernetes.applying import Applier
-from registry_api.deployments.kubernetes.kinds import EVENT, POD, thing
+from registry_api.deployments.kubernetes.connecting import ApiOptions
+from registry_api.deployments.kubernetes.kinds import thing
+from registry_api.deployments.kubernetes.pods import Pod, Pods
 from registry_api.deployments.kubernetes.rendering import RenderingOptions, render
-from registry_api.deployments.kubernetes.values import ClusterEvent, Difference, Document, Managed, Status, Wanted
+from registry_api.deployments.kubernetes.values import Difference, Document, Managed, Status, Wanted
 from registry_api.deployments.kubernetes.watching import Told, Watcher
-
-_MOST_LOGS: Final = 20
-_MOST_EVENTS: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +45,9 @@ class Cluster:
         options: Which cluster.
         clock: For the time that is left.
         pause: Waits that many seconds.
+
+    Attributes:
+        registry_url: Where pods reach the registry that this worker belongs to.
     """
 
     def __init__(self, options: ClusterOptions, clock: Clock, *, pause: Callable[[float], None] = time.sleep) -> None:
@@ -55,11 +56,12 @@ class Cluster:
         self._clock = clock
         self._pause = pause
         self._instance = rendering.instance
-        self._namespace = rendering.namespace
-        self._api = Api(options.api, pause=pause)
-        self._applier = Applier(self._api, namespace=rendering.namespace, instance=rendering.instance)
+        self.registry_url = rendering.registry_url
+        api = Api(options.api, pause=pause)
+        self._pods = Pods(api, namespace=rendering.namespace)
+        self._applier = Applier(api, namespace=rendering.namespace, instance=rendering.instance)
         self._watcher = Watcher(
-            self._api,
+            api,
             clock,
             namespace=rendering.namespace,
             instance=rendering.instance,
@@ -76,11 +78,11 @@ class Cluster:
             Conflict: ``STATE_001`` if an object is not ours or being deleted, or another manager holds a field.
             FuroshikiError: ``CLUSTER_001`` to ``CLUSTER_005``; ``INIT_002``, ``DEVICE_001`` if this worker is not set up.
         """
-        self._applier.apply(self._release(wanted.tenant, wanted.name), render(wanted, self._options.rendering))
+        self._applier.apply(self.release(wanted.tenant, wanted.name), render(wanted, self._options.rendering))
 
     def status(self, tenant: str, name: str) -> Status:
         """How far the cluster is with a deployment."""
-        return self._watcher.look(self._release(tenant, name))[0]
+        return self._watcher.look(self.release(tenant, name))[0]
 
     def until_ready(self, tenant: str, name: str, *, seconds: float, told: Told = lambda _: None) -> Status:
         """Returns when every wanted pod is ready. What ``told`` raises ends the wait.
@@ -89,11 +91,11 @@ class Cluster:
             NotFound: ``DEPLOY_001`` if the cluster has no such deployment.
             FuroshikiError: ``CLUSTER_005``, ``CLUSTER_006``, ``CLUSTER_007``: why it is not ready; ``CLUSTER_001``.
         """
-        return self._watcher.until_ready(self._release(tenant, name), name, seconds=seconds, told=told)
+        return self._watcher.until_ready(self.release(tenant, name), name, seconds=seconds, told=told)
 
     def runs(self, tenant: str, name: str) -> frozenset[str]:
         """The starts that applied what the cluster has of a deployment last: one, unless something was cut off."""
-        return frozenset(_run(each) for each in self._applier.existing(self._release(tenant, name)))
+        return frozenset(_run(each) for each in self._applier.existing(self.release(tenant, name)))
 
     def remove(self, tenant: str, name: str, *, run: str | None = None, seconds: float = 120.0) -> None:
         """Deletes the objects of a deployment and returns when they and their pods are gone. May be repeated.
@@ -107,12 +109,15 @@ class Cluster:
         Raises:
             Unavailable: ``CLUSTER_001`` if some are left after ``seconds``.
         """
-        release = self._release(tenant, name)
+        self.remove_release(self.release(tenant, name), run=run, seconds=seconds)
+
+    def remove_release(self, release: str, *, run: str | None = None, seconds: float) -> None:
+        """As :meth:`remove`, of a release that was found."""
         until = self._clock.monotonic() + seconds
         while found := [each for each in self._applier.existing(release) if run in (None, _run(each))]:
             self._applier.delete([each for each in found if "deletionTimestamp" not in each["metadata"]])
             if self._clock.monotonic() >= until:
-                left = ", ".join(thing(each) for each in found)
+                left = ", ".join(_held(each) for each in found)
                 raise Unavailable(ErrorCode.CLUSTER_UNREACHABLE, f"After {seconds:.0f} s the cluster still has {left}.")
             self._pause(self._options.pause_seconds)
 
@@ -120,38 +125,24 @@ class Cluster:
         """What this registry applied and the cluster still has: to adopt, or to remove what nobody wants."""
         releases: dict[str, list[Document]] = defaultdict(list)
         for each in self._applier.existing():
-            releases[each["metadata"]["labels"].get(naming.RELEASE, "")].append(each)
-        return tuple(_managed(found) for _, found in sorted(releases.items()))
+            releases[naming.release_of(each)].append(each)
+        return tuple(_managed(release, found) for release, found in sorted(releases.items()))
 
     def drift(self, wanted: Wanted) -> tuple[Difference, ...]:
         """Which of the fields that we manage are no longer as wanted. Changes nothing."""
-        release = self._release(wanted.tenant, wanted.name)
+        release = self.release(wanted.tenant, wanted.name)
         return tuple(self._applier.drift(release, render(wanted, self._options.rendering)))
 
-    def logs(self, tenant: str, name: str, *, lines: int = 100, limit_bytes: int = 65536) -> dict[str, str]:
-        """The last lines that each of 20 pods wrote, by the pod's name; of one that did not start yet, why there are none."""
-        release = self._release(tenant, name)
-        pods = self._api.every(POD.path(self._namespace), "list pods", selector=f"app.kubernetes.io/instance={release}")
-        query = {"container": "inference", "tailLines": str(lines), "limitBytes": str(limit_bytes)}
-        found = {}
-        for pod in (each["metadata"]["name"] for each in pods[:_MOST_LOGS]):
-            path = f"{POD.path(self._namespace, pod)}/log"
-            try:
-                found[pod] = self._api.text(Call(method="GET", path=path, asked=f"read the log of {pod}", query=query))
-            except FuroshikiError as error:
-                if error.code is not ErrorCode.CLUSTER_REFUSED:
-                    raise
-                found[pod] = error.message
-        return found
+    def pods(self, tenant: str, name: str) -> list[Pod]:
+        """The pods of a deployment, the newest first."""
+        return self._pods.of(self.release(tenant, name))
 
-    def events(self, tenant: str, name: str) -> tuple[ClusterEvent, ...]:
-        """What Kubernetes reported about a deployment's objects and pods: the last 200 events, oldest first."""
-        prefix = self._release(tenant, name) + "-"
-        listed = self._api.every(EVENT.path(self._namespace), "list events")
-        found = [_event(each) for each in listed if each["involvedObject"].get("name", "").startswith(prefix)]
-        return tuple(sorted(found, key=lambda each: each.at)[-_MOST_EVENTS:])
+    def printed(self, pod: str, *, since: str | None, limit: int, previous: bool = False) -> bytes:
+        """What a pod printed: see :meth:`registry_api.deployments.kubernetes.pods.Pods.printed`."""
+        return self._pods.printed(pod, since=since, limit=limit, previous=previous)
 
-    def _release(self, tenant: str, name: str) -> str:
+    def release(self, tenant: str, name: str) -> str:
+        """What a deployment's objects have in common: the name of its release."""
         return naming.release_name(self._instance, tenant, name)
 
 
@@ -159,25 +150,22 @@ def _run(found: Document) -> str:
     return str((found["metadata"].get("annotations") or {}).get(naming.RUN, ""))
 
 
-def _managed(found: Sequence[Document]) -> Managed:
+def _held(found: Document) -> str:
+    """An object that is not gone yet, and whose finalizers it waits for beside those of its own pods."""
+    others = [each for each in found["metadata"].get("finalizers") or () if each != "foregroundDeletion"]
+    return f"{thing(found)} (finalizers: {', '.join(others)})" if others else thing(found)
+
+
+def _managed(release: str, found: Sequence[Document]) -> Managed:
     metadata = found[0]["metadata"]
     exact = metadata.get("annotations") or {}
+    revision = str(metadata["labels"].get(naming.REVISION, ""))
     return Managed(
+        release=release,
+        registry=exact.get(naming.REGISTRY, ""),
         tenant=exact.get(naming.TENANT, ""),
         name=exact.get(naming.DEPLOYMENT, ""),
-        revision=int(metadata["labels"].get(naming.REVISION, 0)),
+        revision=int(revision) if revision.isdecimal() else 0,
         run=exact.get(naming.RUN, ""),
         objects=tuple(thing(each) for each in found),
-    )
-
-
-def _event(found: Document) -> ClusterEvent:
-    return ClusterEvent(
-        at=str(found.get("lastTimestamp") or found.get("eventTime") or found["metadata"].get("creationTimestamp", "")),
-        kind=str(found["involvedObject"].get("kind", "")),
-        name=str(found["involvedObject"].get("name", "")),
-        reason=str(found.get("reason", "")),
-        message=str(found.get("message", "")),
-        warning=found.get("type") == "Warning",
-        count=int(found.get("count") or 1),
     )

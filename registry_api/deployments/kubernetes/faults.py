@@ -3,7 +3,7 @@
 
 401, 403 of RBAC                  CLUSTER_002      404 of a namespace, or one being deleted   CLUSTER_004
 403 of a quota                    CLUSTER_005      409 between field managers                 STATE_001, with the fields
-400, 403, 422 of admission        CLUSTER_003      408, 429, 5xx, no answer                   CLUSTER_001
+400, 403, 422 of admission        CLUSTER_003      408, 410, 429, 5xx, no answer              CLUSTER_001
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from core.errors import ClusterError, Conflict, ErrorCode, FuroshikiError, Unava
 from registry_api.deployments.kubernetes.values import Document
 
 _LONGEST = 1000
+_LATER = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.GONE, HTTPStatus.TOO_MANY_REQUESTS})
 
 
 def status_of(body: bytes) -> Document:
@@ -37,7 +38,7 @@ def fault(code: int, body: bytes, asked: str) -> FuroshikiError:
     """
     status = status_of(body)
     said = str(status.get("message") or f"HTTP status {code}")[:_LONGEST]
-    if code in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS} or code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if code in _LATER or code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return unreachable(asked, said)
     if code == HTTPStatus.UNAUTHORIZED:
         return _denied(f"The cluster does not accept our credentials, read anew just now; cannot {asked}: {said}")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kinds this registry applies, in the order in which they are applied; removed in the opposite one.
 
-A role that is to manage deployments needs get, list, watch, create, patch and delete on each (see the chart's
-``templates/access.yaml``).
+A role that is to manage deployments needs get, list, create, patch and delete on each, and watch on Deployments (see the
+chart's ``templates/access.yaml``).
 """
 
 from __future__ import annotations

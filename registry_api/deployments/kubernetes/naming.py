@@ -25,6 +25,7 @@ TENANT: Final = "furoshiki.dev/tenant"
 DEPLOYMENT: Final = "furoshiki.dev/deployment"
 REVISION: Final = "furoshiki.dev/revision"
 RUN: Final = "furoshiki.dev/run"
+REGISTRY: Final = "furoshiki.dev/registry"
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 MANAGER: Final = "furoshiki-registry"  # the field manager, and the label's value
 
@@ -55,6 +56,12 @@ def owner_selector(instance: str, release: str | None = None) -> str:
     """The label selector of everything this registry applied, or of one release of it."""
     mine = f"{MANAGED_BY}={MANAGER},{INSTANCE}={label_value(instance)}"
     return mine if release is None else f"{mine},{RELEASE}={release}"
+
+
+def release_of(found: Document) -> str:
+    """The release that an object belongs to; "" if it has the labels of one and not its name: somebody's copy."""
+    release = str((found["metadata"].get("labels") or {}).get(RELEASE, ""))
+    return release if release and found["metadata"]["name"].startswith(f"{release}-") else ""
 
 
 def is_ours(found: Document, instance: str, release: str) -> bool:

@@ -6,8 +6,8 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from core.clock import Clock
-from registry_api.deployments.kubernetes.api import ApiOptions
 from registry_api.deployments.kubernetes.cluster import Cluster, ClusterOptions
+from registry_api.deployments.kubernetes.connecting import ApiOptions
 from registry_api.deployments.kubernetes.rendering import CHART, RenderingOptions
 from registry_api.settings.worker import KubernetesSettings
 

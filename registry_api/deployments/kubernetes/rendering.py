@@ -175,6 +175,6 @@ def _label(found: Values, release: str, wanted: Wanted, options: RenderingOption
     metadata.setdefault("labels", {}).update(lasting)
     metadata["labels"] |= {naming.REVISION: str(wanted.revision), naming.RUN: naming.label_value(wanted.run)}
     exact = {naming.TENANT: wanted.tenant, naming.DEPLOYMENT: wanted.name, naming.RUN: wanted.run}
-    metadata.setdefault("annotations", {}).update(exact)
+    metadata.setdefault("annotations", {}).update(exact | {naming.REGISTRY: options.registry_url})
     if "template" in found.get("spec", {}):
         found["spec"]["template"]["metadata"]["labels"].update(lasting)

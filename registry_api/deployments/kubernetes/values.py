@@ -71,8 +71,10 @@ class Status:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Managed:
-    """What this registry once applied, as found in the cluster."""
+    """What a registry of this instance once applied, as found in the cluster."""
 
+    release: str
+    registry: str  # where pods were to reach the registry that applied it
     tenant: str
     name: str
     revision: int

@@ -10,17 +10,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
+from typing import Final
 
 from core.clock import Clock
-from core.errors import ErrorCode, NotFound, Unavailable
+from core.errors import ErrorCode, FuroshikiError, NotFound, Unavailable
 from registry_api.deployments.kubernetes import naming
 from registry_api.deployments.kubernetes.api import Api, Call
-from registry_api.deployments.kubernetes.kinds import DEPLOYMENT, POD
+from registry_api.deployments.kubernetes.events import events_of
+from registry_api.deployments.kubernetes.kinds import DEPLOYMENT
+from registry_api.deployments.kubernetes.pods import Pods
 from registry_api.deployments.kubernetes.progress import not_ready, status_from
 from registry_api.deployments.kubernetes.values import Status
 
 Told = Callable[[Status], None]
+
+_UNHEARD_SECONDS: Final = 1.0  # before the next look where a watch told nothing: it may have been refused at once
 
 
 class Watcher:
@@ -48,6 +53,7 @@ class Watcher:
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._api = api
+        self._pods = Pods(api, namespace=namespace)
         self._clock = clock
         self._namespace = namespace
         self._instance = instance
@@ -71,7 +77,7 @@ class Watcher:
         )
         if found is None:
             return Status(found=False), version
-        pods = self._api.every(POD.path(self._namespace), "list pods", selector=f"app.kubernetes.io/instance={release}")
+        pods = self._pods.documents(release)
         url = f"http://{naming.server_name(release)}.{self._namespace}.svc:3000"
         return status_from(found, pods, url), version
 
@@ -99,7 +105,7 @@ class Watcher:
                 raise NotFound(ErrorCode.DEPLOYMENT_NOT_FOUND, f"The cluster has no deployment {name!r}.")
             left = until - self._clock.monotonic()
             if left <= 0 or (status.trouble is not None and status.trouble.final):
-                raise not_ready(name, status, seconds)
+                raise not_ready(name, status, seconds, "" if status.trouble else self._warning(release))
             self._changed(release, version, min(left, self._look_seconds))
 
     def _changed(self, release: str, version: str, seconds: float) -> None:
@@ -110,6 +116,14 @@ class Watcher:
             asked="watch deployments",
             query={"labelSelector": naming.owner_selector(self._instance, release), "resourceVersion": version},
         )
-        with closing(self._api.changes(call, seconds)) as events, suppress(StopIteration):
-            next(events)
-        self._pause(self._pause_seconds)
+        with closing(self._api.changes(call, seconds)) as events:
+            heard = next(events, None) is not None
+        self._pause(self._pause_seconds if heard else min(seconds, _UNHEARD_SECONDS))
+
+    def _warning(self, release: str) -> str:
+        """The last warning about a release, of which nothing else is known; "": there is none, or the cluster is away."""
+        try:
+            found = [each for each in events_of(self._api, self._namespace, release) if each.warning]
+        except FuroshikiError:
+            return ""
+        return f"{found[-1].reason}: {found[-1].message}" if found else ""

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Final
+from typing import Any, Final
 
 import psutil
 
@@ -120,6 +120,17 @@ class Engine:
             return ()
         with self.turn():
             return self._containers()
+
+    def inspect(self, names: Sequence[str]) -> list[dict[str, Any]]:
+        """What podman says of containers, in one call; of one that is gone by now, and then of all, nothing."""
+        if not names or not self.used():
+            return []
+        try:
+            said = self.run("inspect", "--type", "container", *names)
+        except FuroshikiError:
+            return []
+        found: list[dict[str, Any]] = json.loads(said)
+        return found
 
     def remove(self, names: Sequence[str]) -> None:
         """Kills and removes containers, and images that none needs any more. Call it in a :meth:`turn`."""

@@ -7,7 +7,6 @@ checks every blob against its digest once more.
 
 from __future__ import annotations
 
-import platform
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,9 +21,9 @@ from artifacts.oci.refusals import missing_blob
 from core.errors import ErrorCode, InvalidRequest
 from registry_api.deployments.podman.engine import VIEW, Engine
 from registry_api.images.builders.configuration import read_configuration
+from registry_api.images.builders.machine import own_architecture
 
 NAME: Final = "furoshiki"
-_MACHINES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def pull(engine: Engine, root: Path, digest: Digest, *, marks: Mapping[str, str] | None = None) -> str:
@@ -60,7 +59,7 @@ def pull(engine: Engine, root: Path, digest: Digest, *, marks: Mapping[str, str]
 
 def _check_architecture(layout: Layout, image: Descriptor) -> None:
     found = read_configuration(layout, layout.manifest(image))
-    here = _MACHINES.get(platform.machine(), platform.machine())
+    here = own_architecture()
     if (found.get("os"), found.get("architecture")) != ("linux", here):
         made_for = f"{found.get('os')}/{found.get('architecture')}"
         raise InvalidRequest(

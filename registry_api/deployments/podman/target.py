@@ -14,13 +14,15 @@ a name and nothing else. Labels say the same for people.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from core.errors import ErrorCode, FuroshikiError, InvalidRequest, Unavailable
+from registry_api.deployments.podman.comparing import difference
+from registry_api.deployments.podman.confinement import confinement
 from registry_api.deployments.podman.engine import Engine
 from registry_api.deployments.podman.pulling import pull
 from registry_api.deployments.supervised import LOOPBACK, Supervised, free_port, listens, marks_of, settings_of
@@ -116,6 +118,16 @@ class PodmanTarget:
     def runs(self) -> Mapping[str, str]:
         """Every start of this registry that a container here belongs to: deployment id by run."""
         return {run: deployment for deployment, run in self._names().values()}
+
+    def differences(self, launches: Sequence[Launch]) -> Mapping[str, str]:
+        """Image, command, who may call, user, rights and limits, asked in one call for all."""
+        wanted = {_name(each.deployment_id, each.run): each for each in launches}
+        found: dict[str, str] = {}
+        for each in self._engine.inspect(list(wanted)):
+            launch = wanted[each["Name"]]
+            if each["State"]["Running"]:
+                found[launch.run] = difference(each, confinement(each["State"]["Pid"]), launch)
+        return {run: told for run, told in found.items() if told}
 
     def end_run(self, run: str, pid: int | None) -> None:  # noqa: ARG002 - of the port; names find more than a pid
         """Asks the container to end, waits, then kills and removes whatever is left of this start."""

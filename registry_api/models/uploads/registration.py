@@ -25,7 +25,7 @@ from core.telemetry.logs import get_logger
 from registry_api.db.session import Database, Session
 from registry_api.http.auth import Principal
 from registry_api.models.repository import ModelRepository, VersionRepository
-from registry_api.models.service import raise_no_model
+from registry_api.models.service import found_version, raise_no_model
 from registry_api.models.uploads.drafts import Draft, drafted
 from registry_api.models.uploads.inspection import Inspection, ModelInspector
 from registry_api.models.uploads.policy import model_file
@@ -154,10 +154,7 @@ class Registrar:
         if upload.version is None:
             raise_not_open(upload)
         async with self._db.read(upload.tenant) as session:
-            version = await VersionRepository(session, upload.tenant).get(upload.model, upload.version)
-        if version is None:  # it was deleted meanwhile
-            raise_no_model(upload.tenant, f"{upload.model}@{upload.version}")
-        return version
+            return await found_version(session, upload.tenant, upload.model, upload.version)
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:

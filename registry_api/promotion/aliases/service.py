@@ -16,12 +16,13 @@ from registry_api.audit.record import record
 from registry_api.db.session import Database, Session
 from registry_api.http.auth import Principal
 from registry_api.http.pagination import Listing, PageRequest
-from registry_api.models.repository import ModelRepository, VersionRepository
-from registry_api.models.service import raise_no_model
+from registry_api.models.repository import ModelRepository
+from registry_api.models.service import found_version, raise_no_model
 from registry_api.promotion.aliases.repository import AliasRepository
 from registry_api.promotion.gatekeeper import Gatekeeper
 from registry_api.promotion.gathering import Attempt, Checked
-from registry_api.promotion.repository import lock_model, lock_version
+from registry_api.promotion.locking import lock_and_read
+from registry_api.promotion.repository import lock_model
 from registry_api.promotion.values import Alias
 from registry_api.webhooks.outbox import emit
 
@@ -80,9 +81,7 @@ class AliasService:
             AuthError: ``AUTH_003`` if it is protected and the caller may not move it.
         """
         async with self._db.read(principal.tenant) as session:
-            found = await VersionRepository(session, principal.tenant).get(wanted.model, wanted.version)
-        if found is None:
-            raise_no_model(principal.tenant, f"{wanted.model}@{wanted.version}")
+            found = await found_version(session, principal.tenant, wanted.model, wanted.version)
         checked = await self._gatekeeper.check(found, f"@{wanted.name}")
         async with self._db.write(principal.tenant) as session:
             return await self._move(session, principal, wanted, checked)
@@ -109,10 +108,7 @@ class AliasService:
 
     async def _move(self, session: Session, principal: Principal, wanted: AliasMove, checked: Checked | None) -> Alias:
         tenant, model, name = principal.tenant, wanted.model, wanted.name
-        locked = await lock_version(session, tenant, model, wanted.version)
-        found = await VersionRepository(session, tenant).get(model, wanted.version)
-        if locked is None or found is None:
-            raise_no_model(tenant, f"{model}@{wanted.version}")
+        locked, found = await lock_and_read(session, tenant, model, wanted.version)
         aliases = AliasRepository(session, tenant)
         current = await aliases.get(model, name)
         if current is not None and current.version == wanted.version:

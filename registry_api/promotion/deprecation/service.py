@@ -15,12 +15,10 @@ from core.errors import ErrorCode, InvalidRequest
 from registry_api.audit.record import record
 from registry_api.db.session import Database
 from registry_api.http.auth import Principal
-from registry_api.models.repository import VersionRepository
-from registry_api.models.service import raise_no_model
 from registry_api.models.values import Deprecation, Version
 from registry_api.promotion.deprecation.repository import set_deprecation
+from registry_api.promotion.locking import lock_and_read
 from registry_api.promotion.policy import check_actor
-from registry_api.promotion.repository import lock_version
 
 DEPRECATED: Final = "version.deprecated"
 
@@ -66,10 +64,7 @@ class DeprecationService:
         self, principal: Principal, model: str, version: int, wanted: Deprecation | None, reason: str
     ) -> Version:
         async with self._db.write(principal.tenant) as session:
-            locked = await lock_version(session, principal.tenant, model, version)
-            found = await VersionRepository(session, principal.tenant).get(model, version)
-            if locked is None or found is None:
-                raise_no_model(principal.tenant, f"{model}@{version}")
+            locked, found = await lock_and_read(session, principal.tenant, model, version)
             check_actor(principal, found.stage, found.stage)
             before = found.deprecation
             if wanted is not None and before is not None:

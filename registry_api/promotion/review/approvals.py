@@ -17,11 +17,11 @@ from registry_api.audit.record import record
 from registry_api.db.session import Database, Session
 from registry_api.http.auth import Principal
 from registry_api.http.pagination import Listing, PageRequest
-from registry_api.models.repository import VersionRepository
-from registry_api.models.service import raise_no_model
+from registry_api.models.service import found_version
 from registry_api.models.values import Version
 from registry_api.promotion.gatekeeper import Gatekeeper
 from registry_api.promotion.gathering import Attempt, Checked
+from registry_api.promotion.locking import lock_and_read
 from registry_api.promotion.repository import ApprovalRepository, Locked, find_version, lock_version
 from registry_api.promotion.values import Approval
 from registry_api.webhooks.outbox import emit
@@ -46,8 +46,6 @@ class ApprovalService:
         """
         async with self._db.read(tenant) as session:
             locked = await find_version(session, tenant, model, version)
-            if locked is None:
-                raise_no_model(tenant, f"{model}@{version}")
             return await ApprovalRepository(session, tenant, locked).page(request)
 
     async def approve(
@@ -61,14 +59,10 @@ class ApprovalService:
             Conflict: ``STATE_001`` if the version is in another state than the one that was looked at.
         """
         async with self._db.read(principal.tenant) as session:
-            found = await VersionRepository(session, principal.tenant).get(model, version)
-        if found is None:
-            raise_no_model(principal.tenant, f"{model}@{version}")
+            found = await found_version(session, principal.tenant, model, version)
         checked = await self._gatekeeper.checked(found)
         async with self._db.write(principal.tenant) as session:
             locked = await lock_version(session, principal.tenant, model, version)
-            if locked is None:
-                raise_no_model(principal.tenant, f"{model}@{version}")
             _refuse_author(principal, locked)
             attempt = Attempt(mover=principal, version=found, locked=locked, target=target)
             standing = await self._standing(session, attempt, checked, state)
@@ -89,10 +83,7 @@ class ApprovalService:
             AuthError: ``AUTH_003`` if it is somebody else's.
         """
         async with self._db.write(principal.tenant) as session:
-            locked = await lock_version(session, principal.tenant, model, version)
-            found = await VersionRepository(session, principal.tenant).get(model, version)
-            if locked is None or found is None:
-                raise_no_model(principal.tenant, f"{model}@{version}")
+            locked, found = await lock_and_read(session, principal.tenant, model, version)
             approvals = ApprovalRepository(session, principal.tenant, locked)
             given = await approvals.get(approval_id)
             if given is None:

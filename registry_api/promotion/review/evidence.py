@@ -14,8 +14,7 @@ from registry_api.audit.record import record
 from registry_api.db.session import Database
 from registry_api.http.auth import Principal
 from registry_api.http.pagination import Listing, PageRequest
-from registry_api.models.repository import VersionRepository
-from registry_api.models.service import raise_no_model
+from registry_api.models.service import found_version
 from registry_api.models.values import Version
 from registry_api.promotion.evidence import Kind, check_content, digest_of, sign_evidence
 from registry_api.promotion.repository import EvidenceRepository, find_version, lock_version
@@ -41,8 +40,6 @@ class EvidenceService:
         """
         async with self._db.read(tenant) as session:
             locked = await find_version(session, tenant, model, version)
-            if locked is None:
-                raise_no_model(tenant, f"{model}@{version}")
             return await EvidenceRepository(session, tenant, locked).page(request)
 
     async def add(
@@ -57,14 +54,10 @@ class EvidenceService:
         """
         check_content(kind, content)
         async with self._db.read(principal.tenant) as session:
-            found = await VersionRepository(session, principal.tenant).get(model, version)
-        if found is None:
-            raise_no_model(principal.tenant, f"{model}@{version}")
+            found = await found_version(session, principal.tenant, model, version)
         signed = await asyncio.to_thread(self._signed, principal, found, kind, content)
         async with self._db.write(principal.tenant) as session:
             locked = await lock_version(session, principal.tenant, model, version)
-            if locked is None:
-                raise_no_model(principal.tenant, f"{model}@{version}")
             documents = EvidenceRepository(session, principal.tenant, locked)
             if await documents.count() >= MAX_DOCUMENTS:
                 raise Conflict(

@@ -11,8 +11,7 @@ from core.errors import Conflict, ErrorCode, InvalidRequest
 from registry_api.audit.record import record
 from registry_api.db.session import Database
 from registry_api.http.auth import Principal
-from registry_api.models.repository import VersionRepository
-from registry_api.models.service import raise_no_model
+from registry_api.models.service import found_version
 from registry_api.promotion.gate_schemas import GatesIn
 from registry_api.promotion.gatekeeper import Gatekeeper
 from registry_api.promotion.gates import Report
@@ -87,13 +86,9 @@ class GateService:
             ModelError: ``MODEL_001`` if the tenant has no such version.
         """
         async with self._db.read(principal.tenant) as session:
-            found = await VersionRepository(session, principal.tenant).get(model, version)
-        if found is None:
-            raise_no_model(principal.tenant, f"{model}@{version}")
+            found = await found_version(session, principal.tenant, model, version)
         checked = await self._gatekeeper.checked(found)
         async with self._db.read(principal.tenant) as session:
             locked = await find_version(session, principal.tenant, model, version)
-            if locked is None:
-                raise_no_model(principal.tenant, f"{model}@{version}")
             attempt = Attempt(mover=principal, version=found, locked=locked, target=target)
             return await self._gatekeeper.report(session, attempt, checked)

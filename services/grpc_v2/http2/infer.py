@@ -28,8 +28,6 @@ from services.grpc_v2.http2.stream import Answering, Stream
 from services.grpc_v2.inference import PROTOCOL, Inference
 from services.grpc_v2.messages import receive
 
-_ID: Final = b"x-request-id"
-
 
 class Infer:
     """The method.

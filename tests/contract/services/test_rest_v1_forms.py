@@ -23,12 +23,9 @@ from services.rest_v1.furoshiki_v1_pb2 import Error, InferRequest, InferResponse
 from services.testing import TENANT, client_of, parts
 from services.testing_contract import DATA, CannotAsk, DeclaringEdgeContract, Question, Tensor
 from tests.contract.services import test_edges
+from tests.contract.services.http_edges import HttpEdgeContract, binary_data
 
 JSON_FORM = test_edges.TestRestV1()
-
-
-def raw(tensor: Tensor) -> bytes:
-    return test_edges._binary_data(tensor)
 
 
 def fields(question: Question) -> dict[str, Any]:
@@ -51,7 +48,7 @@ def from_raw(datatype: str, shape: Any, data: bytes) -> Array:
     )
 
 
-class TestMessagePackLists(test_edges.HttpEdgeContract):
+class TestMessagePackLists(HttpEdgeContract):
     """MessagePack, tensors as nested lists."""
 
     left_out = frozenset({"FP16", "BF16", "an input twice"})
@@ -85,7 +82,7 @@ class TestMessagePackRaw(TestMessagePackLists, DeclaringEdgeContract):
     def write(self, question: Question) -> tuple[str, bytes, dict[str, str]]:
         message = fields(question)
         message["inputs"] = {
-            tensor.name: {"shape": tensor.declared_shape, "datatype": tensor.datatype, "data": raw(tensor)}
+            tensor.name: {"shape": tensor.declared_shape, "datatype": tensor.datatype, "data": binary_data(tensor)}
             for tensor in question.inputs
         }
         headers = {"Content-Type": "application/msgpack", "Accept": "application/msgpack"}
@@ -103,7 +100,7 @@ class TestMessagePackRaw(TestMessagePackLists, DeclaringEdgeContract):
         return str(error["code"])
 
 
-class TestProtobufRaw(test_edges.HttpEdgeContract, DeclaringEdgeContract):
+class TestProtobufRaw(HttpEdgeContract, DeclaringEdgeContract):
     """Protobuf, tensors in ``raw``, errors in Protobuf too."""
 
     left_out = frozenset({"no datatype", "an input twice"})
@@ -119,7 +116,7 @@ class TestProtobufRaw(test_edges.HttpEdgeContract, DeclaringEdgeContract):
         return "/v1/infer", message.SerializeToString(), headers
 
     def fill(self, described: Any, tensor: Tensor) -> None:
-        described.raw = raw(tensor)
+        described.raw = binary_data(tensor)
 
     def read(self, response: httpx.Response) -> tuple[str, dict[str, Any]]:
         assert response.headers["content-type"] == "application/x-protobuf"

@@ -19,6 +19,7 @@ from registry_api.settings.storage import DatabaseSettings
 from registry_api.settings.worker import TuningSettings, WorkerSettings
 from registry_api.tenancy.authenticator import KeyAuthenticator
 from registry_api.worker import assemble
+from tests.integration.registry_api.bench import at_work, ended_job
 from tests.integration.registry_api.rest import Api, open_api, tiny_onnx
 
 HOUR = timedelta(hours=1)
@@ -107,14 +108,6 @@ async def test_jobs_run_at_once_whether_asked_for_before_or_after(stepped: Api, 
     before = await stepped.ok("POST", "/tunings", json={"model": "digits"})
     clock.set_back(HOUR)
     after = await stepped.ok("POST", "/tunings", json={"model": "digits"})
-    worker = assemble(stepped.platform, OWN).worker
-    running = asyncio.create_task(worker.run())
-    try:
-        async with asyncio.timeout(60):
-            for asked in (before, after):
-                while (job := await stepped.ok("GET", f"/jobs/{asked['job_id']}"))["state"] != "succeeded":
-                    assert job["state"] in ("queued", "running"), job
-                    await asyncio.sleep(0.05)
-    finally:
-        worker.stop()
-        await running
+    async with at_work(assemble(stepped.platform, OWN).worker), asyncio.timeout(60):
+        ended = [await ended_job(stepped, asked["job_id"]) for asked in (before, after)]
+    assert [job["state"] for job in ended] == ["succeeded", "succeeded"]

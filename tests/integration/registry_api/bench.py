@@ -12,6 +12,7 @@ from typing import Any
 
 from registry_api.deployments.target import DEPLOYMENT_VARIABLE
 from registry_api.jobs.process import end_by_variable
+from registry_api.jobs.worker import Worker
 from registry_api.settings.registry import JobSettings
 from registry_api.settings.worker import WorkerSettings
 from registry_api.worker import assemble
@@ -27,6 +28,17 @@ async def until(look: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(WAIT_SECONDS):
         while not await look():
             await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def at_work(worker: Worker) -> AsyncIterator[None]:
+    """A worker runs inside the block, and has ended what it began when the block ends."""
+    running = asyncio.create_task(worker.run())
+    try:
+        yield
+    finally:
+        worker.stop()
+        await running
 
 
 async def ended_job(api: Api, job_id: str) -> dict[str, Any]:
@@ -52,13 +64,8 @@ class Bench:
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
         """A worker runs inside the block."""
-        worker = assemble(self.api.platform, self.own).worker
-        running = asyncio.create_task(worker.run())
-        try:
+        async with at_work(assemble(self.api.platform, self.own).worker):
             yield
-        finally:
-            worker.stop()
-            await running
 
     async def ended(self, job_id: str) -> dict[str, Any]:
         """The job, as soon as it has ended."""

@@ -17,6 +17,7 @@ import pytest
 from fastapi import FastAPI
 from onnx import TensorProto, helper
 
+from artifacts.digest import hex_of
 from core.clock import Clock
 from registry_api.app import create_app
 from registry_api.bootstrap.platform import Platform, open_platform, open_services
@@ -103,6 +104,14 @@ class Api:
         upload = await self.declare(model, files, **more)
         await self.send(upload, files)
         return await self.ok("POST", f"/uploads/{upload}/complete")
+
+    def damage(self, digest: str) -> None:
+        """Flips a bit of a stored blob."""
+        (blob,) = self.platform.settings.home.glob(f"blobs/**/{hex_of(digest)}")
+        data = bytearray(blob.read_bytes())
+        data[10] ^= 1
+        blob.chmod(0o600)
+        blob.write_bytes(data)
 
     async def versions(self, model: str) -> Sequence[int]:
         """All version numbers of a model, newest first."""

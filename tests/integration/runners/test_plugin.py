@@ -22,6 +22,7 @@ from loadtests.servers import bentoml_serve
 from runners.interface import Runner, RunnerOptions
 from runners.plugins import GROUP, Offer, offers
 from runners.testing import RunnerContract
+from tests.served import staged
 
 EXAMPLE = ROOT / "docs" / "examples" / "furoshiki-runner-linear"
 WEIGHTS = np.arange(12, dtype=np.float32).reshape(4, 3)
@@ -93,17 +94,7 @@ def test_it_is_served(installed: Path, tmp_path: Path) -> None:
         variant="linear-fp32/cpu",
         signature=SIGNATURE,
     )
-    bundle.write(tmp_path / "model")
-    (tmp_path / "trust").mkdir()
-    (tmp_path / "trust" / "acme.json").write_bytes(bundle.policy.to_bytes())
-    environment = {
-        "FUROSHIKI_SOURCE": "bundle",
-        "FUROSHIKI_BUNDLE__PATH": str(tmp_path / "model"),
-        "FUROSHIKI_TRUST__DIR": str(tmp_path / "trust"),
-        "FUROSHIKI_AUTH__MODE": "open",
-        "BENTOML_HOME": str(tmp_path / "bentoml"),
-        "PYTHONPATH": f"{installed}:{ROOT}",
-    }
+    environment = staged(bundle, tmp_path) | {"PYTHONPATH": f"{installed}:{ROOT}"}
     service = "services.inference.service:Inference"
     log = tmp_path / "log"
     with bentoml_serve(service, environment=environment, log=log, ready="/v2/health/ready") as url:

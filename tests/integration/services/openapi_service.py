@@ -18,6 +18,7 @@ from artifacts.tokens.testing import TokenSigner, key_set
 from core.tensors import ANY, DType, Signature, TensorSpec
 from loadtests.servers import bentoml_serve
 from services.openapi import examples
+from tests.served import staged
 
 ISSUER, AUDIENCE, TENANT = "https://issuer.test", "furoshiki", "acme"
 REGION, REGION_BYTES = "input0", 4096
@@ -64,22 +65,15 @@ def running(folder: Path) -> Iterator[Service]:
         version=int(examples.VERSION),
         signature=Signature(inputs=(x,), outputs=(y,)),
     )
-    bundle.write(folder / "model")
-    (folder / "trust").mkdir()
-    (folder / "trust" / f"{TENANT}.json").write_bytes(bundle.policy.to_bytes())
     signer = TokenSigner("EdDSA")
     (folder / "keys.json").write_bytes(key_set(signer))
-    environment = {
-        "FUROSHIKI_SOURCE": "bundle",
-        "FUROSHIKI_BUNDLE__PATH": str(folder / "model"),
-        "FUROSHIKI_TRUST__DIR": str(folder / "trust"),
+    environment = staged(bundle, folder) | {
         "FUROSHIKI_AUTH__MODE": "jwt",
         "FUROSHIKI_JWT__ISSUERS__TEST__ISSUER": ISSUER,
         "FUROSHIKI_JWT__ISSUERS__TEST__AUDIENCE": AUDIENCE,
         "FUROSHIKI_JWT__ISSUERS__TEST__JWKS": str(folder / "keys.json"),
         "FUROSHIKI_REPOSITORY__CONTROL": "true",
         "FUROSHIKI_SHARED_MEMORY__ENABLED": "true",
-        "BENTOML_HOME": str(folder / "bentoml"),
     }
     claims = {
         "iss": ISSUER,

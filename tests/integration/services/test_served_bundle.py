@@ -25,6 +25,7 @@ from onnx import TensorProto, helper
 from artifacts.testing import Bundle, make_bundle
 from core.tensors import ANY, DType, Signature, TensorSpec
 from deploy.local.stack import ROOT, free_port
+from tests.served import staged
 
 ROWS = np.array([[1.5, 2], [3, -4]], dtype="<f4")
 DOUBLED = (2 * ROWS).ravel().tolist()
@@ -43,17 +44,7 @@ def signed(folder: Path) -> tuple[Bundle, dict[str, str]]:
     """Writes a signed bundle and its trust policy below ``folder``; the environment that serves it in open mode."""
     x, y = (TensorSpec(name=name, dtype=DType.FP32, shape=(ANY, 2)) for name in "xy")
     bundle = make_bundle({"model.onnx": doubling()}, signature=Signature(inputs=(x,), outputs=(y,)))
-    bundle.write(folder / "model")
-    (folder / "trust").mkdir()
-    (folder / "trust" / "acme.json").write_bytes(bundle.policy.to_bytes())
-    return bundle, {
-        "FUROSHIKI_SOURCE": "bundle",
-        "FUROSHIKI_BUNDLE__PATH": str(folder / "model"),
-        "FUROSHIKI_TRUST__DIR": str(folder / "trust"),
-        "FUROSHIKI_AUTH__MODE": "open",
-        "BENTOML_HOME": str(folder / "bentoml"),
-        "BENTOML_DO_NOT_TRACK": "True",
-    }
+    return bundle, staged(bundle, folder) | {"BENTOML_DO_NOT_TRACK": "True"}
 
 
 @dataclass(kw_only=True)

@@ -31,6 +31,7 @@ def test_a_conversion_is_waited_for_and_its_report_found(either: Either) -> None
     assert (result.variant, result.verdict) == ("onnx-fp16/cpu", "accepted")
     assert either(lambda client: client.conversions.report(asked.id)) == b'{"accepted":true}'
     assert either(lambda client: client.conversions.picture(asked.id, variant=result.variant)) == b"<svg/>"
+    assert either(lambda client: client.variants.picture("digits", 1)) == b"<svg/>"
     forms = either(lambda client: client.variants.list("digits", 1))
     assert [(form.name, form.state) for form in forms] == [("onnx-fp32/cpu", "source"), ("onnx-fp16/cpu", "accepted")]
     assert [one.id for one in either(lambda client: client.conversions.list(model="digits", version=1))] == [asked.id]

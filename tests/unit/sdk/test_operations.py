@@ -118,6 +118,40 @@ def test_deployment_changes_and_goes_back(either: Either, client: Client, servic
     assert next(each.kind for each in either(lambda one: one.deployments.events("prod"))) == "rolled_back"
 
 
+def test_two_who_change_one_deployment_notice(either: Either, client: Client) -> None:
+    """With the ETag of what was seen, the second change is refused; with the one the first change gave, it is not."""
+    build = client.builds.wait(client.builds.create("digits").id)
+    client.deployments.create("prod", build_id=build.id)
+    client.deployments.wait("prod")
+    seen = client.deployments.get("prod")
+    assert seen.etag is not None
+    changed = client.deployments.update("prod", auth="open", etag=seen.etag)
+    assert changed.etag not in (None, seen.etag)
+    for late in (
+        lambda one: one.deployments.update("prod", replicas=2, etag=seen.etag),
+        lambda one: one.deployments.rollback("prod", etag=seen.etag),
+    ):
+        with pytest.raises(Conflict, match="STATE_003"):
+            either(late)
+    settled = client.deployments.wait("prod")
+    assert client.deployments.rollback("prod", etag=settled.etag).auth == "api_key"
+
+
+def test_an_instances_log_is_read_by_its_name(either: Either, client: Client) -> None:
+    """The names are in the deployment; a name of none is refused; following ends with an instance that is gone."""
+    build = client.builds.wait(client.builds.create("digits").id)
+    client.deployments.create("prod", build_id=build.id)
+    (run,) = client.deployments.wait("prod").runs
+    assert [chunk.text for chunk in either(lambda one: one.deployments.logs("prod", instance=run))] == [
+        "serving\nready\n"
+    ]
+    with pytest.raises(NotFound, match="DEPLOY_001"):
+        either(lambda one: one.deployments.logs("prod", instance="nobody"))
+    client.deployments.stop("prod")
+    client.deployments.wait("prod")
+    assert len(either(lambda one: one.deployments.follow("prod", instance=run))) == 1
+
+
 def test_an_image_is_deployed_with_limits(client: Client) -> None:
     """An image runs by podman, with the limits that were asked for."""
     build = client.builds.wait(client.builds.create("digits").id)
@@ -166,7 +200,7 @@ def test_logs_are_read_from_any_offset(either: Either, client: Client) -> None:
 
 def test_followed_log_ends_with_its_writer(either: Either, client: Client, service: FakeService) -> None:
     """Following gives every piece once and ends when the writer has ended."""
-    job_id = str(client.builds.create("digits").job_id)
+    job_id = client.builds.create("digits").job_id
     assert [chunk.text for chunk in either(lambda one: one.jobs.follow(job_id))] == ["one\ntwo\n"]
     assert client.jobs.get(job_id).ended
     build = client.builds.wait("build-1")

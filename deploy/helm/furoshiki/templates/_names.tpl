@@ -38,3 +38,8 @@ http://{{ include "furoshiki.fullname" . }}-registry.{{ .Release.Namespace }}.sv
 {{ .Values.serving.registryUrl }}
 {{- end -}}
 {{- end -}}
+
+{{/* Where the worker makes deployments, if it may. */}}
+{{- define "furoshiki.deploymentsNamespace" -}}
+{{ .Values.worker.deploymentsNamespace | default .Release.Namespace }}
+{{- end -}}

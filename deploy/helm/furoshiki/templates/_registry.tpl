@@ -106,6 +106,12 @@ args: [worker]
 env:
   {{- $env := include "furoshiki.registryEnv" . | fromYaml }}
   {{- $own := dict "FUROSHIKI_WORKER__SLOTS" .Values.worker.slots "FUROSHIKI_WORKER__DRAIN_SECONDS" "20" "FUROSHIKI_WORKER__METRICS_HOST" "0.0.0.0" "FUROSHIKI_WORKER__METRICS_PORT" "9100" "FUROSHIKI_DEPLOYMENTS__REGISTRY_URL" (include "furoshiki.registryUrl" .) }}
+  {{- if .Values.worker.manageDeployments }}
+  {{- $_ := set $own "FUROSHIKI_KUBERNETES__NAMESPACE" (include "furoshiki.deploymentsNamespace" .) }}
+  {{- if .Values.worker.deploymentValues }}
+  {{- $_ := set $own "FUROSHIKI_KUBERNETES__VALUES" "/etc/furoshiki/deployments/values.yaml" }}
+  {{- end }}
+  {{- end }}
   {{- include "furoshiki.env" (merge (deepCopy .Values.worker.env) $own $env) | nindent 2 }}
 ports:
   - name: metrics
@@ -124,4 +130,9 @@ securityContext:
   {{- include "furoshiki.containerSecurity" . | nindent 2 }}
 volumeMounts:
   {{- include "furoshiki.registryMounts" . | nindent 2 }}
+  {{- if and .Values.worker.manageDeployments .Values.worker.deploymentValues }}
+  - name: deployment-values
+    mountPath: /etc/furoshiki/deployments
+    readOnly: true
+  {{- end }}
 {{- end -}}

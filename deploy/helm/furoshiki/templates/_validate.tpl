@@ -11,6 +11,9 @@
 {{- if or $v.database.url $v.store.url -}}
 {{- fail "registry.embedded: one pod with SQLite and a folder of blobs; leave database.url and store.url empty, or set it to false." -}}
 {{- end -}}
+{{- if $v.worker.manageDeployments -}}
+{{- fail "worker.manageDeployments: the one pod of registry.embedded has no account for it; set it to false." -}}
+{{- end -}}
 {{- else if not (and $v.database.url $v.store.url) -}}
 {{- fail "database.url and store.url: both are needed unless registry.embedded is true." -}}
 {{- end -}}

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
-from typing import Any, Final
+import json
+import zlib
+from typing import Final
 
 from registry_api.deployments.kubernetes.testing.merging import Object
-from registry_api.deployments.kubernetes.testing.objects import Objects, Refused
+from registry_api.deployments.kubernetes.testing.objects import Objects
+from registry_api.deployments.kubernetes.testing.printing import Printing
 
 READY: Final[Object] = {}
 
@@ -33,7 +35,8 @@ class Controllers:
         pod: The status of every new pod; empty: it is ready.
         conditions: Of a Deployment, beside what follows from its pods.
         idle: Nothing happens until :meth:`roll` or :meth:`collect`.
-        logs: What each pod wrote, unless it waits.
+        room: How many pods fit on the nodes; None: all. Another one waits until there is room and :meth:`roll` is called.
+        printing: What pods print.
     """
 
     def __init__(self, objects: Objects) -> None:
@@ -41,7 +44,8 @@ class Controllers:
         self.pod: Object = READY
         self.conditions: list[Object] = []
         self.idle = False
-        self.logs = "started\n"
+        self.room: int | None = None
+        self.printing = Printing(objects)
 
     def applied(self, plural: str, name: str) -> None:
         """An object was applied."""
@@ -49,16 +53,21 @@ class Controllers:
             self.roll(name)
 
     def roll(self, name: str) -> None:
-        """Replaces the pods of a Deployment by as many as it wants, all at once."""
+        """Makes as many pods of a Deployment as it wants, all at once; those of another template are replaced."""
         found = self._objects.get("deployments", name)
         if found is None:
             return
-        wanted = found["spec"].get("replicas", 1)
-        self._end_pods(name)
-        for index in range(wanted):
-            self._objects.put("pods", self._made(name, index, found["spec"]["template"]))
-        ready = 0 if self.pod else wanted
-        status: dict[str, Any] = {
+        wanted, template = found["spec"].get("replicas", 1), found["spec"]["template"]
+        pods = [self._made(name, index, template) for index in range(wanted)]
+        names = {each["metadata"]["name"] for each in pods}
+        self._end_pods(name, but=names)
+        for index, pod in enumerate(pods):
+            status = (
+                self.pod if self.room is None or index < self.room else unschedulable("0/1 nodes: Insufficient cpu")
+            )
+            self._keep(pod, status)
+        ready = sum("status" not in (self._objects.get("pods", each) or {}) for each in names)
+        status = {
             "observedGeneration": found["metadata"]["generation"],
             "replicas": wanted,
             "updatedReplicas": wanted,
@@ -70,34 +79,32 @@ class Controllers:
 
     def deleted(self, plural: str, name: str, policy: str) -> None:
         """An object is to be deleted: after what it owns, if that is the policy."""
-        if plural == "deployments" and policy == "Foreground":
+        held = bool((self._objects.get(plural, name) or {}).get("metadata", {}).get("finalizers"))
+        if held or (plural == "deployments" and policy == "Foreground"):
             self._objects.mark(plural, name)
-            if self.idle:
+            if held or self.idle:
                 return
         self.collect(plural, name)
 
     def collect(self, plural: str, name: str) -> None:
         """The garbage collector ends a deletion."""
         if plural == "deployments":
-            self._end_pods(name)
+            self._end_pods(name, but=set())
         self._objects.drop(plural, name)
 
-    def log(self, pod: str) -> str:
-        """What a pod wrote."""
-        found = self._objects.get("pods", pod)
-        if found is None:
-            raise Refused(HTTPStatus.NOT_FOUND, f'pods "{pod}" not found')
-        if found.get("status", {}).get("containerStatuses"):
-            message = f'container "inference" in pod "{pod}" is waiting to start: ContainerCreating'
-            raise Refused(HTTPStatus.BAD_REQUEST, message)
-        return self.logs
-
     def _made(self, name: str, index: int, template: Object) -> Object:
-        metadata = {"name": f"{name}-5d4f-{index}", "labels": template["metadata"]["labels"]}
-        pod: Object = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
-        return pod | {"status": dict(self.pod)}
+        drawn = zlib.crc32(json.dumps(template, sort_keys=True).encode())
+        metadata = {"name": f"{name}-{drawn:08x}-{index}", "labels": template["metadata"]["labels"]}
+        return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
 
-    def _end_pods(self, name: str) -> None:
+    def _keep(self, pod: Object, status: Object) -> None:
+        name = pod["metadata"]["name"]
+        if self._objects.get("pods", name) is None:
+            self._objects.put("pods", pod)
+        self._objects.set_status("pods", name, dict(status))
+
+    def _end_pods(self, name: str, *, but: set[str]) -> None:
         for each in self._objects.every("pods"):
-            if each["metadata"]["name"].startswith(f"{name}-5d4f-"):
-                self._objects.drop("pods", each["metadata"]["name"])
+            pod = each["metadata"]["name"]
+            if pod.startswith(f"{name}-") and pod not in but:
+                self._objects.drop("pods", pod)

@@ -4,48 +4,17 @@
 from __future__ import annotations
 
 import copy
-import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any
 from uuid import uuid4
 
-from registry_api.deployments.kubernetes.testing.merging import Object, Path, leaves, shown, tree, written
+from registry_api.deployments.kubernetes.testing.merging import Object, Path, leaves, written
+from registry_api.deployments.kubernetes.testing.storing import Refused, Stored, refuse_immutable, take, with_defaults
 
-_FIXED: Final = frozenset({("f:apiVersion",), ("f:kind",), ("f:metadata", "f:name"), ("f:metadata", "f:namespace")})
 Place = tuple[str, str]  # plural, name
-
-
-class Refused(Exception):
-    """What becomes a ``Status``."""
-
-    def __init__(self, code: int, message: str, *, details: Mapping[str, Any] | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.details = details or {}
-
-
-@dataclass
-class Stored:
-    """One object: the leaves of its content, who owns which, and what the server adds."""
-
-    content: dict[Path, Any]
-    owners: dict[tuple[str, str], set[Path]] = field(default_factory=dict)  # by manager and operation
-    server: Object = field(default_factory=dict)  # of metadata
-    status: Object = field(default_factory=dict)
-
-    def document(self) -> Object:
-        """As the API shows it."""
-        found = written(self.content)
-        managed = [
-            {"manager": manager, "operation": operation, "fieldsType": "FieldsV1", "fieldsV1": tree(sorted(paths))}
-            for (manager, operation), paths in self.owners.items()
-        ]
-        found["metadata"] = found.get("metadata", {}) | copy.deepcopy(self.server) | {"managedFields": managed}
-        return found | ({"status": copy.deepcopy(self.status)} if self.status else {})
 
 
 class Objects:
@@ -62,14 +31,16 @@ class Objects:
         """Server-side apply.
 
         Raises:
-            Refused: 409 with the fields that other managers hold.
+            Refused: 409 with the fields that other managers hold; 422 if a field changes that may not.
         """
         with self.changed:
             place = (plural, body["metadata"]["name"])
             before = self._stored.get(place)
             after = copy.deepcopy(before) if before else Stored(content={}, server=_born())
-            given = leaves(_with_defaults(body))
-            _take(after, given, (manager, "Apply"), force=force)
+            given = leaves(with_defaults(body))
+            if before is not None:
+                refuse_immutable(plural, before.content, given)
+            take(after, given, (manager, "Apply"), force=force)
             if not dry:
                 self._keep(place, after, "MODIFIED" if before else "ADDED", before)
             return after.document()
@@ -120,10 +91,11 @@ class Objects:
             return {f"{plural}/{name}" for plural, name in self._stored}
 
     def mark(self, plural: str, name: str) -> None:
-        """Begins a foreground deletion."""
+        """Begins a deletion that waits, for what the object owns and for the finalizers it has."""
         with self.changed:
             stored = self._stored[plural, name]
-            stored.server |= {"deletionTimestamp": _now(), "finalizers": ["foregroundDeletion"]}
+            held = [*stored.document()["metadata"].get("finalizers", ()), "foregroundDeletion"]
+            stored.server |= {"deletionTimestamp": _now(), "finalizers": held}
             self._keep((plural, name), stored, "MODIFIED", stored)
 
     def drop(self, plural: str, name: str) -> None:
@@ -150,6 +122,11 @@ class Objects:
             found = [(at, kind, each) for at, kind, of, each in self._history if of == plural and at > version]
         yield from found
 
+    def oldest(self) -> int:
+        """The oldest version that can still be read."""
+        with self.changed:
+            return self._oldest
+
     def _keep(self, place: Place, stored: Stored, kind: str, before: Stored | None) -> None:
         if before is not None and before is not stored and _spec(before) != _spec(stored):
             stored.server["generation"] = stored.server["generation"] + 1
@@ -161,45 +138,6 @@ class Objects:
         stored.server["resourceVersion"] = str(self.version)
         self._history.append((self.version, kind, plural, stored.document()))
         self.changed.notify_all()
-
-
-def _take(stored: Stored, given: dict[Path, Any], me: tuple[str, str], *, force: bool) -> None:
-    """Gives ``me`` the fields it applies, and takes away those it applied before and nobody else has."""
-    others = {owner: paths for owner, paths in stored.owners.items() if owner != me}
-    fields = {path: value for path, value in given.items() if path not in _FIXED}
-    held = [
-        (owner, path)
-        for owner, paths in others.items()
-        for path in sorted(paths)
-        if path in fields and stored.content.get(path) != fields[path]
-    ]
-    if held and not force:
-        causes = [
-            {"reason": "FieldManagerConflict", "message": f'conflict with "{owner[0]}"', "field": shown(path)}
-            for owner, path in held
-        ]
-        said = ", ".join(f'conflict with "{owner[0]}": {shown(path)}' for owner, path in held)
-        raise Refused(
-            HTTPStatus.CONFLICT, f"Apply failed with {len(held)} conflict: {said}", details={"causes": causes}
-        )
-    for owner, path in held:
-        others[owner].discard(path)
-    kept = set().union(*others.values()) if others else set()
-    for path in stored.owners.get(me, set()) - fields.keys() - kept:
-        stored.content.pop(path, None)
-    stored.content = given | {path: value for path, value in stored.content.items() if path not in given}
-    stored.owners[me] = set(fields)
-
-
-def _with_defaults(body: Object) -> Object:
-    """The few defaults that matter to merging: protocols of ports, replicas of a Deployment are left to its controller."""
-    filled: Object = json.loads(json.dumps(body))
-    spec = filled.get("spec", {})
-    containers = spec.get("template", {}).get("spec", {}).get("containers", [])
-    ports = [*(spec.get("ports", []) if filled["kind"] == "Service" else [])]
-    for each in (*ports, *(port for container in containers for port in container.get("ports", []))):
-        each.setdefault("protocol", "TCP")
-    return filled
 
 
 def _spec(stored: Stored) -> dict[Path, Any]:

@@ -4,40 +4,20 @@
 from __future__ import annotations
 
 import json
-import re
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
+from typing import Any
 
+from registry_api.deployments.kubernetes.testing.asking import Asked, read
 from registry_api.deployments.kubernetes.testing.controllers import Controllers
 from registry_api.deployments.kubernetes.testing.merging import Object
-from registry_api.deployments.kubernetes.testing.objects import Objects, Refused
-
-_PATH: Final = re.compile(
-    r"/(?:api/v1|apis/[^/]+/v\d[^/]*)/namespaces/(?P<namespace>[^/]+)/(?P<plural>[^/]+)(?:/(?P<name>[^/]+))?(?P<log>/log)?"
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """One request as it came."""
-
-    method: str
-    plural: str
-    name: str | None  # None: of the whole collection
-    query: dict[str, str]
-    body: Object
-
-    @property
-    def dry(self) -> bool:
-        """Whether nothing is to change."""
-        return self.query.get("dryRun") == "All"
+from registry_api.deployments.kubernetes.testing.objects import Objects
+from registry_api.deployments.kubernetes.testing.storing import Refused
 
 
 class ClusterServer:
@@ -62,12 +42,16 @@ class ClusterServer:
         self.url = ""
 
     @contextmanager
-    def running(self) -> Iterator[ClusterServer]:
-        """Serves on a free port until the block ends."""
+    def running(self, *, certificate: Path | None = None, key: Path | None = None) -> Iterator[ClusterServer]:
+        """Serves on a free port until the block ends; with a certificate and its key (PEM) over TLS."""
         handler = type("Handler", (_Handler,), {"cluster": self})
         server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{server.server_address[1]}"
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate, key)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        self.url = f"http{'s' if certificate else ''}://127.0.0.1:{server.server_address[1]}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         try:
@@ -97,6 +81,8 @@ class ClusterServer:
         """The object that answers a request which is no watch and no log."""
         if asked.method == "GET" and asked.name is None:
             return self._page(asked)
+        if asked.namespace != self.namespace:
+            raise self._missing(asked)
         found = self.objects.get(asked.plural, asked.name or "")
         if asked.method == "PATCH":
             return self._applied(asked)
@@ -120,7 +106,17 @@ class ClusterServer:
 
         return fits
 
+    def _missing(self, asked: Asked) -> Refused:
+        """Only who would write hears that there is no such namespace; who reads finds nothing in it."""
+        if asked.method != "PATCH":
+            return Refused(HTTPStatus.NOT_FOUND, f'{asked.plural} "{asked.name}" not found')
+        message = f'namespaces "{asked.namespace}" not found'
+        return Refused(HTTPStatus.NOT_FOUND, message, details={"kind": "namespaces", "name": asked.namespace})
+
     def _applied(self, asked: Asked) -> Object:
+        named = (asked.body["metadata"]["name"], asked.body["metadata"].get("namespace", self.namespace))
+        if named != (asked.name, self.namespace) or "fieldManager" not in asked.query:
+            raise Refused(HTTPStatus.BAD_REQUEST, "the object, its address and the field manager do not fit together")
         applied = self.objects.apply(
             asked.plural,
             asked.body,
@@ -133,16 +129,18 @@ class ClusterServer:
         return applied
 
     def _page(self, asked: Asked) -> Object:
-        found = self.objects.every(asked.plural, self.chosen(asked))
-        start = int(asked.query.get("continue", 0))
+        here = asked.namespace == self.namespace
+        found = self.objects.every(asked.plural, self.chosen(asked)) if here else []
+        version, _, begun = asked.query.get("continue", f"{self.objects.version}:0").partition(":")
+        if int(version) < self.objects.oldest():
+            raise Refused(
+                HTTPStatus.GONE, "The provided continue parameter is too old to display a consistent list result."
+            )
+        start = int(begun)
         end = start + min(self.page, int(asked.query.get("limit", self.page)))
-        going_on = {"continue": str(end)} if end < len(found) else {}
+        going_on = {"continue": f"{version}:{end}"} if end < len(found) else {}
         items = [{key: value for key, value in each.items() if key not in {"kind", "apiVersion"}} for each in found]
-        return {
-            "kind": "List",
-            "metadata": {"resourceVersion": str(self.objects.version)} | going_on,
-            "items": items[start:end],
-        }
+        return {"kind": "List", "metadata": {"resourceVersion": version} | going_on, "items": items[start:end]}
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -168,39 +166,33 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(body)
         except Refused as refused:
             status = {"kind": "Status", "status": "Failure", "message": str(refused), "code": refused.code}
-            self._send(refused.code, json.dumps(status | {"details": refused.details}).encode())
+            later = {} if refused.retry_after is None else {"Retry-After": str(refused.retry_after)}
+            self._send(refused.code, json.dumps(status | {"details": refused.details}).encode(), **later)
         except ConnectionError:
             self.close_connection = True
 
     def _answer(self, body: bytes) -> None:
-        parts = urlsplit(self.path)
-        found = _PATH.fullmatch(parts.path)
-        if found is None:
-            raise Refused(HTTPStatus.NOT_FOUND, "the server could not find the requested resource")
-        if self.headers.get("Authorization") != f"Bearer {self.cluster.token}":
+        asked = read(self.command, self.path, body)
+        scheme, _, token = self.headers.get("Authorization", "").partition(" ")
+        if (scheme.lower(), token) != ("bearer", self.cluster.token):
             raise Refused(HTTPStatus.UNAUTHORIZED, "Unauthorized")
-        query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
-        asked = Asked(
-            method=self.command,
-            plural=found["plural"],
-            name=found["name"],
-            query=query,
-            body=json.loads(body) if body else {},
-        )
         self.cluster.asked.append(asked)
         self.cluster.before(asked)
-        if found["namespace"] != self.cluster.namespace:
-            message = f'namespaces "{found["namespace"]}" not found'
-            raise Refused(HTTPStatus.NOT_FOUND, message, details={"kind": "namespaces", "name": found["namespace"]})
-        if found["log"]:
-            self._send(HTTPStatus.OK, self.cluster.controllers.log(found["name"]).encode(), "text/plain")
-        elif query.get("watch") == "true":
+        if asked.method == "PATCH" and self.headers.get("Content-Type") != "application/apply-patch+yaml":
+            raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "only server-side apply is spoken here")
+        if asked.log:
+            self._send(
+                HTTPStatus.OK, self.cluster.controllers.printing.answer(asked.name or "", asked.query), "text/plain"
+            )
+        elif asked.query.get("watch") == "true":
             self._watch(asked)
         else:
             self._send(HTTPStatus.OK, json.dumps(self.cluster.answer(asked)).encode())
 
-    def _send(self, code: int, body: bytes, kind: str = "application/json") -> None:
+    def _send(self, code: int, body: bytes, kind: str = "application/json", **headers: str) -> None:
         self.send_response(code)
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -7,24 +7,10 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from typing import Any
 
 from deploy.local.stack import LocalStack
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ran:
-    """How one run ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """What it printed with ``-o json``."""
-        return json.loads(self.out)
+from tests.runs import Ran
 
 
 class Furo:

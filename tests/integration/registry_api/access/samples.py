@@ -107,6 +107,7 @@ SAMPLES: Final[Mapping[str, Sample]] = {
     "POST /models/{model}/versions/{version}/conversions": Sample(json={"to": "onnx-int8"}),
     "GET /models/{model}/versions/{version}/variants": Sample(),
     "GET /models/{model}/versions/{version}/variants/choice": Sample(),
+    "GET /models/{model}/versions/{version}/variants/picture": Sample(),
     "GET /models/{model}/versions/{version}/variants/{form}/{device}/manifest": Sample(),
     "GET /models/{model}/versions/{version}/variants/{form}/{device}/signature": Sample(),
     "GET /models/{model}/versions/{version}/variants/{form}/{device}/files/{path}": Sample(),

@@ -7,24 +7,15 @@ import asyncio
 import json
 
 from artifacts.digest import digest_bytes
-from registry_api.audit.record import record
 from registry_api.audit.service import AuditService
+from tests.integration.registry_api.audit.writing import note
 from tests.integration.registry_api.rest import Api
 
 
 async def write(api: Api, at: int, tenant: str = "default") -> None:
     async with api.platform.db.write(tenant) as session:
-        await record(
-            session,
-            tenant=tenant,
-            actor="ann",
-            actor_key="k1",
-            action="test.done",
-            subject=f"model{at % 2}@{at}",
-            before=None,
-            after={"value": at},
-            reason='ünïcode \u2028 and "quotes"',
-        )
+        facts = {"after": {"value": at}, "reason": 'ünïcode \u2028 and "quotes"'}
+        await note(session, f"model{at % 2}@{at}", tenant=tenant, **facts)
 
 
 async def test_sixty_four_writers_make_one_gapless_chain_per_tenant(api: Api) -> None:
@@ -44,17 +35,7 @@ async def test_an_entry_is_there_if_and_only_if_what_it_tells_of_is(api: Api) ->
     await write(api, 1)
     try:
         async with api.platform.db.write("default") as session:
-            await record(
-                session,
-                tenant="default",
-                actor="ann",
-                actor_key="k1",
-                action="test.done",
-                subject="model@2",
-                before=None,
-                after=None,
-                reason="",
-            )
+            await note(session, "model@2")
             raise TimeoutError
     except TimeoutError:
         await write(api, 3)
@@ -93,18 +74,8 @@ async def test_a_clock_that_goes_back_does_not_take_history_with_it(api: Api) ->
     now = api.platform.clock.now()
     for seconds in (0, -3600):
         async with api.platform.db.write("default") as session:
-            await record(
-                session,
-                tenant="default",
-                actor="ann",
-                actor_key="k1",
-                action="test.stepped",
-                subject="model@1",
-                before=None,
-                after=None,
-                reason="",
-                at=now.replace(hour=(now.hour + seconds // 3600) % 24),
-            )
+            at = now.replace(hour=(now.hour + seconds // 3600) % 24)
+            await note(session, "model@1", action="test.stepped", at=at)
     latest, first = (await api.ok("GET", "/audit?action=test.stepped"))["items"]
     assert latest["at"] >= first["at"]
     assert (await api.services.get(AuditService).verify("default")).findings == ()

@@ -13,7 +13,6 @@ from sqlalchemy import text
 from artifacts.keys.file import FileKeyProvider
 from core.clock import SystemClock
 from deploy.local.components.postgres import PostgreSQL
-from registry_api.audit.record import record
 from registry_api.audit.service import AuditService
 from registry_api.db import migrations
 from registry_api.db.engine import create_engine
@@ -21,6 +20,7 @@ from registry_api.db.session import EVERY_TENANT, Database
 from registry_api.http.pagination import PageRequest
 from registry_api.models.values import Stage
 from registry_api.promotion.history import StageHistory
+from tests.integration.registry_api.audit.writing import note
 
 BEFORE = (
     ("acme", "digits", 1, "DEVELOPMENT", "STAGING", "2026-01-31 09:30:00.123456"),
@@ -63,17 +63,7 @@ async def test_stage_changes_are_the_beginning_of_the_chain(url: str, tmp_path: 
     database = Database(create_engine(url))
     try:
         async with database.write("acme") as session:
-            await record(
-                session,
-                tenant="acme",
-                actor="ann",
-                actor_key="k1",
-                action="test.done",
-                subject="digits",
-                before=None,
-                after=None,
-                reason="",
-            )
+            await note(session, "digits", tenant="acme")
         audit = AuditService(database, FileKeyProvider(tmp_path / "keys"), SystemClock())
         assert await audit.tenants() == ["acme", "globex"]
         verdicts = [await audit.verify(name) for name in ("acme", "globex")]

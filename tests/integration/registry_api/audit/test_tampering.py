@@ -17,9 +17,9 @@ from sqlalchemy.exc import DBAPIError
 
 from artifacts.digest import digest_bytes
 from deploy.local.components.postgres import PostgreSQL
-from registry_api.audit.record import record
 from registry_api.audit.service import AuditService
 from registry_api.settings.storage import DatabaseSettings
+from tests.integration.registry_api.audit.writing import note
 from tests.integration.registry_api.rest import Api, open_api
 
 ENTRIES = 8
@@ -29,17 +29,7 @@ HALF = 4  # signed when it was the last one
 async def write(api: Api, count: int) -> None:
     for at in range(count):
         async with api.platform.db.write("default") as session:
-            await record(
-                session,
-                tenant="default",
-                actor="ann",
-                actor_key="k1",
-                action="test.done",
-                subject=f"digits@{at + 1}",
-                before=None,
-                after={"value": at},
-                reason="because it was so",
-            )
+            await note(session, f"digits@{at + 1}", after={"value": at}, reason="because it was so")
 
 
 class Superuser:

@@ -14,5 +14,6 @@ from tests.integration.registry_api.bench import Bench, open_bench
 
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    async with open_bench(tmp_path / "home", WorkerSettings()) as bench:
+    """Its home is hidden, as the default one is."""
+    async with open_bench(tmp_path / ".home", WorkerSettings()) as bench:
         yield bench

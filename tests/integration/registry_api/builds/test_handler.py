@@ -19,6 +19,7 @@ from registry_api.jobs.interface import JobTask
 from registry_api.jobs.service import JobService
 from registry_api.jobs.testing import RecordingTask
 from registry_api.models.source import Source
+from registry_api.products.handler import Tools
 from tests.integration.registry_api.rest import Api, open_api, tiny_onnx
 
 
@@ -46,7 +47,8 @@ async def test_a_bento_whose_blobs_are_gone_is_not_recorded(api: Api, tmp_path: 
     builder = InstantBuilder(
         platform.store, platform.keys, platform.clock, wheels=WheelCache(tmp_path, tmp_path), options=options
     )
-    handler = BuildHandler(platform.db, platform.store, platform.keys, platform.clock, builder=builder, options=options)
+    tools = Tools(db=platform.db, store=platform.store, keys=platform.keys, clock=platform.clock)
+    handler = BuildHandler(tools, builder=builder, options=options)
     task = RecordingTask(job=await api.services.get(JobService).get("default", build["job_id"]))
     for blobs_are_there in (False, True):
         outcome = await handler.run(task)

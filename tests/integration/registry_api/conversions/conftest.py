@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,9 +17,10 @@ from registry_api.jobs.interface import JobKind
 from registry_api.jobs.lease import LeasePolicy
 from registry_api.jobs.queue import JobQueue
 from registry_api.jobs.worker import Worker
+from registry_api.products.handler import Tools
 from registry_api.settings.worker import WorkerSettings
 from registry_api.storage.blobs import StoredBlobs
-from tests.integration.registry_api.bench import Bench
+from tests.integration.registry_api.bench import Bench, at_work
 from tests.integration.registry_api.rest import open_api
 
 POLICY = LeasePolicy(seconds=30, heartbeat_seconds=0.1, max_attempts=1, log_bytes=1 << 20)
@@ -40,9 +40,8 @@ class ConvertBench(Bench):
             picture=lambda report: f"<svg><!-- {report.variant} --></svg>".encode(),
             timeout_seconds=60,
         )
-        handler = ConvertHandler(
-            platform.db, platform.store, platform.keys, platform.clock, blobs=blobs, options=options
-        )
+        tools = Tools(db=platform.db, store=platform.store, keys=platform.keys, clock=platform.clock)
+        handler = ConvertHandler(tools, blobs=blobs, options=options)
         worker = Worker(
             JobQueue(platform.db, platform.clock, POLICY, owner="convert-bench"),
             {JobKind.CONVERT: handler},
@@ -51,12 +50,8 @@ class ConvertBench(Bench):
             poll_seconds=0.05,
             drain_seconds=1.0,
         )
-        running = asyncio.create_task(worker.run())
-        try:
+        async with at_work(worker):
             yield
-        finally:
-            worker.stop()
-            await running
 
     async def ask(self, to: str = "onnx-int8", *, version: int = 1, **fields: Any) -> dict[str, Any]:
         """Asks for a conversion."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -75,6 +76,32 @@ async def test_a_report_is_signed_and_has_a_picture(bench: ConvertBench) -> None
     assert (picture.headers["content-type"], picture.text) == ("image/svg+xml", f"<svg><!-- {INT8} --></svg>")
     assert "sandbox" in picture.headers["content-security-policy"]
     assert await bench.api.refused("GET", where, params={"variant": "onnx-fp16/cpu"}) == (404, "CONVERT_001")
+
+
+async def test_all_variants_are_in_one_picture(bench: ConvertBench) -> None:
+    """Each converted form by its newest report, rejected ones too; revoked ones and the uploaded one are left out."""
+    await bench.push()
+
+    async def drawn() -> list[str]:
+        reply = await bench.api.http.get(f"/api/v1{VERSION}/variants/picture")
+        assert (reply.status_code, reply.headers["content-type"]) == (200, "image/svg+xml")
+        assert "sandbox" in reply.headers["content-security-policy"]
+        assert reply.headers["cache-control"] == "private, no-cache"
+        shown = ElementTree.fromstring(reply.content)
+        texts = [text.text or "" for text in shown.iter("{http://www.w3.org/2000/svg}text")]
+        return sorted(text for text in texts if "/cpu" in text)
+
+    assert await drawn() == []
+    async with bench.converting():
+        await bench.convert("onnx-fp16")
+        shown = await bench.convert(does="reject")
+    assert shown["results"][0]["accepted"] is False
+    assert await drawn() == ["onnx-fp16/cpu 0.9990", f"{INT8} 0.9990"]
+    revoked = {"version": {"model": "digits", "version": 1}, "reason": "leaked data"}
+    await bench.api.ok("POST", "/signing/revoke", json=revoked)
+    assert await drawn() == [f"{INT8} 0.9990"]
+    nothing = "/models/digits/versions/2/variants/picture"
+    assert await bench.api.refused("GET", nothing) == (404, "MODEL_001")
 
 
 async def test_a_rejected_result_is_on_record_and_nothing_else(bench: ConvertBench) -> None:

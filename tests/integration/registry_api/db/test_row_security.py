@@ -19,7 +19,7 @@ from registry_api.settings.registry import Settings
 from registry_api.settings.storage import DatabaseSettings
 from tests.integration.registry_api.db.rows import add_tenants, count
 
-PLATFORM = {"request_batches"}  # tables whose rows are no tenant's
+PLATFORM = {"machines", "request_batches"}  # tables whose rows are no tenant's
 INSERT = (
     "INSERT INTO models (tenant, name, description, tags, last_version, created_at, updated_at) "
     "VALUES ('globex', 'stolen', '', '[]', 0, now(), now())"

@@ -29,14 +29,18 @@ class Site:
         self.client = client
         self.workers: list[subprocess.Popen[bytes]] = []
 
-    def work(self) -> subprocess.Popen[bytes]:
-        """Starts a worker."""
+    def work(self, *inside: str, **environment: str) -> subprocess.Popen[bytes]:
+        """Starts a worker.
+
+        Args:
+            inside: A command that runs another one somewhere; none: here.
+            environment: More settings.
+        """
         clean = {name: value for name, value in os.environ.items() if not name.startswith("FUROSHIKI_")}
         own = {"FUROSHIKI_HOME": str(self.registry.home), "FUROSHIKI_HTTP__PORT": str(self.registry.port), **QUICK}
+        command = [*inside, sys.executable, "-m", "registry_api", "worker"]
         with (self.registry.home.parent / "worker.log").open("ab") as log:
-            worker = subprocess.Popen(
-                [sys.executable, "-m", "registry_api", "worker"], cwd=ROOT, env={**clean, **own}, stdout=log, stderr=log
-            )
+            worker = subprocess.Popen(command, cwd=ROOT, env={**clean, **own, **environment}, stdout=log, stderr=log)
         self.workers.append(worker)
         return worker
 

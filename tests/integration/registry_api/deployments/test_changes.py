@@ -135,6 +135,8 @@ async def test_a_deployment_scales_up_and_down(changing: Bench) -> None:
         assert (job["state"], len(three["instances"]), three["drift"], three["revision"]) == ("succeeded", 3, [], 1)
         assert len({each["url"] for each in three["instances"]}) == 3
         assert running(changing) == runs(three) > runs(one)
+        for each in runs(three):
+            assert "model_loaded" in await changing.text(f"/deployments/shop/logs?instance={each}")
     async with changing.working():
         job, again = await changing.change(replicas=1)
         assert (again["instances"], again["url"]) == (one["instances"], one["url"])
@@ -142,22 +144,29 @@ async def test_a_deployment_scales_up_and_down(changing: Bench) -> None:
         assert (await changing.change(replicas=1))[1] == again
         assert (await changing.stop())["instances"] == []
     assert running(changing) == set()
+    for each in runs(three):
+        assert "model_loaded" in await changing.text(f"/deployments/shop/logs?instance={each}")
     assert await changing.api.refused("PATCH", "/deployments/shop", json={"replicas": 2}) == (409, "STATE_001")
     assert await changing.api.refused("POST", "/deployments/shop/rollback", json={}) == (409, "STATE_001")
 
 
 async def test_a_change_replaces_the_one_before(changing: Bench) -> None:
-    """Changes of a deployment nobody started yet end each other's jobs; what is wanted last is what is made."""
+    """Twenty changes at once of what nobody started yet end each other's jobs; what is wanted last is what is made, once."""
     new, old = (await changing.api.ok("GET", "/builds"))["items"]
-    body = {"name": "shop", "build_id": old["id"], "auth": "open"}
-    first = await changing.api.ok("POST", "/deployments", json=body)
-    second = await changing.api.ok("PATCH", "/deployments/shop", json={"build_id": new["id"]})
-    assert (second["state"], second["revision"], second["serving_revision"]) == ("pending", 2, None)
+    await changing.api.ok("POST", "/deployments", json={"name": "shop", "build_id": old["id"], "auth": "open"})
+    bodies = [{"build_id": (new, old)[number % 2]["id"], "replicas": 1 + number % 2} for number in range(20)]
+    sent = (changing.api.http.patch("/api/v1/deployments/shop", json=body) for body in bodies)
+    refused = {each.json()["error"]["code"] for each in await asyncio.gather(*sent) if not each.is_success}
+    assert refused <= {"STATE_001"}
+    last = await changing.deployment()
+    assert (last["state"], last["serving_revision"]) == ("pending", None)
     async with changing.working():
-        assert (await changing.ended(second["job_id"]))["state"] == "succeeded"
-        assert (await changing.ended(first["job_id"]))["state"] == "cancelled"
+        assert (await changing.ended(last["job_id"]))["state"] == "succeeded"
+    jobs = (await changing.api.ok("GET", "/jobs?kind=deploy&limit=100"))["items"]
+    assert {each["state"] for each in jobs if each["id"] != last["job_id"]} == {"cancelled"}
     shop = await changing.deployment()
-    assert (shop["state"], shop["error"], shop["version"], len(shop["instances"])) == ("running", None, 2, 1)
+    assert (shop["state"], shop["error"], shop["revision"]) == ("running", None, last["revision"])
+    assert (shop["build_id"], len(shop["instances"])) == (last["build_id"], last["replicas"])
     assert running(changing) == runs(shop)
 
 
@@ -181,6 +190,8 @@ async def test_what_cannot_be_changed_is_refused_at_once(changing: Bench) -> Non
         assert await api.refused("PATCH", shop, json=body) == expected
     assert await api.refused("POST", f"{shop}/rollback", json={"revision": 7}) == (409, "STATE_001")
     assert await api.refused("POST", "/deployments", json={"name": "x", "image_id": "nothing"}) == (404, "IMAGE_008")
+    assert await api.refused("GET", f"{shop}/logs?instance=nobody") == (404, "DEPLOY_001")
+    assert await api.refused("GET", f"{shop}/logs?instance=../{old['id']}") == (422, "VALID_002")
     before = await changing.deployment()
     assert await api.ok("PATCH", shop, json={"build_id": old["id"], "replicas": 1}) == before
     tag = (await api.http.get(f"/api/v1{shop}")).headers["etag"]

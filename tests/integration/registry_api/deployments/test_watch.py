@@ -71,27 +71,28 @@ async def test_what_does_not_stay_is_given_up(bench: Bench) -> None:
 
 
 async def test_what_has_drifted_is_replaced_without_a_gap(bench: Bench) -> None:
-    """An instance whose manifest on disk is another one is told of once, and serves until its successor does."""
+    """An instance whose manifest on disk is another one is told of once, whoever looks, and serves until it is replaced."""
     build = await bench.built()
     async with bench.working():
         shop = await bench.deploy(build["id"])
-    watch = assemble(bench.api.platform, bench.own).watch
+    watches = [assemble(bench.api.platform, bench.own).watch for _ in range(2)]
     (manifest,) = (bench.home / "deployments").glob("*/*/bento/manifest.json")
     with manifest.open("ab") as file:
         file.write(b" ")
-    await _look([watch])
+    await _look(watches)
     found = await bench.deployment()
     assert (found["state"], found["url"], found["job_id"] != shop["job_id"]) == ("running", shop["url"], True)
     assert found["drift"] == ["0 of 1 instances of revision 1 ready", "1 instances too many"]
-    await _look([watch])
+    await _look(watches)
     async with bench.working():
         assert (await bench.ended(found["job_id"]))["state"] == "succeeded"
-    await _look([watch])
+    await _look(watches)
     healed = await bench.deployment()
     assert (healed["state"], healed["drift"], len(healed["instances"])) == ("running", [], 1)
     assert healed["pid"] != shop["pid"]
     kinds = [each["kind"] for each in (await bench.api.ok("GET", "/deployments/shop/events"))["items"]]
     assert kinds[:5] == ["ended", "serving", "started", "restarted", "drifted"]
+    assert kinds.count("drifted") == 1
 
 
 async def _kill(pid: int) -> None:

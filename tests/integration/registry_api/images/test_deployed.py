@@ -15,6 +15,7 @@ from registry_api.deployments.podman.engine import Engine
 from registry_api.deployments.target import FOLDER_VARIABLE
 from registry_api.jobs.process import find_by_variable
 from registry_api.settings.worker import ImageSettings, WorkerSettings
+from registry_api.worker import assemble
 from tests.integration.registry_api.bench import Bench, open_bench
 from tests.integration.registry_api.images.conftest import Made, Workshop
 
@@ -55,6 +56,23 @@ def _running(bench: Bench) -> list[int]:
     return [each.pid for each in find_by_variable(FOLDER_VARIABLE, str(bench.home / "deployments"))]
 
 
+async def _check_repair(bench: Bench, engine: Engine) -> None:
+    """Limited behind our back, it is told of and replaced by one that is as wanted."""
+    before = await bench.deployment()
+    engine.run("update", "--memory", "1g", *engine.containers())
+    watch = assemble(bench.api.platform, bench.own).watch
+    await watch.look()
+    asked = await bench.deployment()
+    assert (await bench.ended(asked["job_id"]))["state"] == "succeeded"
+    after = await bench.deployment()
+    assert (after["drift"], after["pid"] != before["pid"]) == ([], True)
+    await watch.look()
+    assert await bench.deployment() == after
+    events = (await bench.api.ok("GET", "/deployments/shop/events"))["items"]
+    (drifted,) = [each["message"] for each in events if each["kind"] == "drifted"]
+    assert f"it may use {1 << 30} bytes of memory instead of any number of" in drifted
+
+
 async def test_an_image_is_deployed_verified_and_stopped(bench: Bench) -> None:
     """It answers as the model does; damaged or revoked, it is refused with its own code, and nothing runs."""
     engine = Engine(bench.home / "podman")
@@ -68,6 +86,7 @@ async def test_an_image_is_deployed_verified_and_stopped(bench: Bench) -> None:
         assert answer.json()["outputs"][0]["data"] == [0.0, 1.0, 2.0]
         assert len(engine.containers()) == 1
         assert "model_loaded" in await bench.text("/deployments/shop/logs")
+        await _check_repair(bench, engine)
         stopped = await bench.stop()
         assert (stopped["state"], stopped["instances"]) == ("stopped", [])
         assert (engine.containers(), _running(bench)) == ((), [])

@@ -96,10 +96,5 @@ async def test_a_damaged_blob_is_reported_not_served(api: Api) -> None:
     """A flipped byte of the stored manifest is STORE_003."""
     await api.ok("POST", "/models", json={"name": "digits"})
     version = await api.push("digits", {"model.onnx": tiny_onnx()})
-    digest = version["digest"].removeprefix("sha256:")
-    (blob,) = api.platform.settings.home.glob(f"blobs/**/{digest}")
-    data = bytearray(blob.read_bytes())
-    data[10] ^= 1
-    blob.chmod(0o600)
-    blob.write_bytes(data)
+    api.damage(version["digest"])
     assert await api.refused("GET", "/models/digits/versions/1/manifest") == (500, "STORE_003")

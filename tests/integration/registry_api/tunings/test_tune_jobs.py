@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 import furoshiki
-from artifacts.digest import digest_bytes, hex_of
+from artifacts.digest import digest_bytes
 from artifacts.signing.policy import Subject
 from artifacts.signing.verifier import BundleVerifier
 from artifacts.source import DirectorySource
@@ -77,12 +77,7 @@ async def test_the_document_is_found_by_device_and_variant(bench: Bench) -> None
 async def test_a_damaged_model_is_not_measured(bench: Bench) -> None:
     """After a byte of the stored model flipped, the tuning fails with STORE_003 and has no document."""
     version = await bench.push()
-    digest = hex_of(version["files"][0]["digest"])
-    blob = bench.home / "blobs" / "tenants" / "default" / "blobs" / "sha256" / digest[:2] / digest
-    data = bytearray(blob.read_bytes())
-    data[10] ^= 1
-    blob.chmod(0o600)
-    blob.write_bytes(data)
+    bench.api.damage(version["files"][0]["digest"])
     async with bench.working():
         tuning = await tuned(bench)
     assert (tuning["state"], tuning["error"]["code"], tuning["chosen"]) == ("failed", "STORE_003", None)

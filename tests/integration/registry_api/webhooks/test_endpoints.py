@@ -95,12 +95,6 @@ async def test_a_test_arrives_signed_with_the_secret_that_was_shown(allowing: Ap
         assert (report["state"], [entry["status"] for entry in report["log"]]) == ("delivered", [200])
 
 
-def _hex(secret: str) -> str:
-    import base64
-
-    return base64.b64decode(secret.removeprefix("whsec_")).hex()
-
-
 async def test_deliveries_are_listed_filtered_and_sent_again(allowing: Api) -> None:
     """Newest first, by state; sent again with the same id."""
     mine = await admin(allowing)

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 
 from artifacts.testing import make_bundle
-from core.tensors import Array, Signature
+from core.tensors import Array
 from deploy.local.stack import ROOT, free_port
 from loadtests.servers import bentoml_command, running
 from runners.backends.litert.backend import LitertBackend
 from runners.interface import RunnerOptions
 from tests.integration.runners.backends.environment import borrowed, serving_python
 from tests.integration.runners.backends.models import dense, linear_tflite, quantized
+from tests.served import staged
 
 WEIGHTS = np.arange(12, dtype=np.float32).reshape(4, 3)
 BOUNDS = {"fp32": 1e-5, "fp16": 5e-3, "int8": 1e-1, "int8w16a": 5e-2, "int8dyn": 5e-2}
@@ -88,13 +89,16 @@ def test_it_is_served(python: Path, models: Path, tmp_path: Path, name: str) -> 
     """A signed bundle is verified, loaded and answered for, float in and out, as its successor answers."""
     model = (models / f"{name}.tflite").read_bytes()
     here = LitertBackend().load({"model.tflite": model}, options=RunnerOptions())
-    environment = staged(model, f"tflite-{name}/cpu", here.signature, tmp_path)
+    bundle = make_bundle(
+        {"model.tflite": model}, format="tflite", variant=f"tflite-{name}/cpu", signature=here.signature
+    )
+    own = {"PYTHONPATH": f"{ROOT}:{ROOT / 'sdk' / 'src'}", "PYTHONDONTWRITEBYTECODE": "1"}
     x, port, log = np.load(models / f"{name}.npz")["x"], free_port(), tmp_path / "log"
     url = f"http://127.0.0.1:{port}/v2/"
     (given,), (output,) = here.signature.inputs, here.signature.outputs
     tensor = {"name": given.name, "datatype": "FP32", "shape": list(x.shape), "data": x.ravel().tolist()}
     command = [str(python), *bentoml_command(SERVICE, port)[1:]]
-    with running(command, environment=environment, log=log, ready=url + "health/ready"):
+    with running(command, environment=staged(bundle, tmp_path) | own, log=log, ready=url + "health/ready"):
         response = httpx.post(f"{url}models/digits/infer", json={"inputs": [tensor]}, timeout=30)
     response.raise_for_status()
     (answer,) = response.json()["outputs"]
@@ -103,20 +107,3 @@ def test_it_is_served(python: Path, models: Path, tmp_path: Path, name: str) -> 
     np.testing.assert_allclose(np.reshape(answer["data"], expected.shape), expected, atol=BOUNDS[name] / 10)
     loaded = [json.loads(line) for line in log.read_text().splitlines() if '"model_loaded"' in line]
     assert [event["runner"] for event in loaded] == ["litert-cpu"]
-
-
-def staged(model: bytes, variant: str, signature: Signature, folder: Path) -> dict[str, str]:
-    """Writes a signed bundle below ``folder``; the environment that serves it."""
-    bundle = make_bundle({"model.tflite": model}, format="tflite", variant=variant, signature=signature)
-    bundle.write(folder / "model")
-    (folder / "trust").mkdir()
-    (folder / "trust" / "acme.json").write_bytes(bundle.policy.to_bytes())
-    return {
-        "FUROSHIKI_SOURCE": "bundle",
-        "FUROSHIKI_BUNDLE__PATH": str(folder / "model"),
-        "FUROSHIKI_TRUST__DIR": str(folder / "trust"),
-        "FUROSHIKI_AUTH__MODE": "open",
-        "BENTOML_HOME": str(folder / "bentoml"),
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'sdk' / 'src'}",
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }

@@ -5,16 +5,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import rfc8785
-from msgspec import to_builtins
 
 from converters.calibration import Calibration
 from converters.parity.compare import Side, compare
 from converters.parity.data import Data
 from converters.parity.gate import data_for, judge
-from converters.parity.report import Report, decode_report
+from converters.parity.report import Report
 from converters.parity.testing import FunctionModel, encoded, tensor
 from converters.parity.thresholds import thresholds_for
 from core.clock import ManualClock
@@ -82,8 +82,8 @@ def test_the_same_model_is_accepted_without_error() -> None:
     assert [each.ms > 0 for each in report.latency] == [True, True]
     assert report.ratio == 4.0
     assert report.clipped is None
-    assert decode_report(encoded(report)) == report
-    assert rfc8785.dumps(to_builtins(report))
+    assert msgspec.json.decode(encoded(report), type=Report) == report
+    assert rfc8785.dumps(msgspec.to_builtins(report))
 
 
 def test_another_model_is_rejected_with_numbers() -> None:
@@ -116,7 +116,7 @@ def test_nan_is_rejected_and_counted() -> None:
     assert report.verdict == "rejected"
     assert report.non_finite > 0
     assert "NaN" in report.reasons[0]
-    assert rfc8785.dumps(to_builtins(report))
+    assert rfc8785.dumps(msgspec.to_builtins(report))
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ from typing import Any
 import helm_python
 import kubernetes_validate
 import pytest
+import yaml
 
 from deploy.helm.__main__ import generated
-from deploy.helm.rendering import CHART, PROFILES, profile, render
+from deploy.helm.rendering import CHART, NAMESPACE, PROFILES, profile, render
 
 VERSIONS = ("1.28", "1.29", "1.30", "1.31", "1.32", "1.33")
 FOREIGN = {"keda.sh", "monitoring.coreos.com"}  # operators' own kinds: no schema of Kubernetes has them
@@ -167,6 +168,34 @@ def test_only_the_worker_may_ask_the_cluster(rendered: dict[str, list[Document]]
     assert [each for name in ("dev", "edge") for each in rendered[name] if each["kind"] == "Role"] == []
 
 
+def test_deployments_have_a_namespace_of_their_own(rendered: dict[str, list[Document]]) -> None:
+    """The worker's rights are there and nowhere else, it is told of it, and the registry lets those pods in."""
+    by_name = {(each["kind"], each["metadata"]["name"]): each for each in rendered["production"]}
+    role, binding = by_name["Role", "furoshiki-worker"], by_name["RoleBinding", "furoshiki-worker"]
+    worker = by_name["Deployment", "furoshiki-worker"]["spec"]["template"]["spec"]["containers"][0]
+
+    assert [each["metadata"]["namespace"] for each in (role, binding)] == ["models"] * 2
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "furoshiki-worker", "namespace": NAMESPACE}]
+    assert {"name": "FUROSHIKI_KUBERNETES__NAMESPACE", "value": "models"} in worker["env"]
+    callers = by_name["NetworkPolicy", "furoshiki-registry"]["spec"]["ingress"][0]["from"]
+    assert {"kubernetes.io/metadata.name": "models"} in [
+        each["namespaceSelector"]["matchLabels"] for each in callers if "namespaceSelector" in each
+    ]
+
+
+def test_values_for_every_deployment_are_values_of_the_chart(rendered: dict[str, list[Document]]) -> None:
+    """What an operator decides for them is a file in the worker's pod, and this chart renders with it."""
+    by_name = {(each["kind"], each["metadata"]["name"]): each for each in rendered["production"]}
+    written = yaml.safe_load(by_name["ConfigMap", "furoshiki-worker-deployments"]["data"]["values.yaml"])
+    worker = by_name["Deployment", "furoshiki-worker"]["spec"]["template"]["spec"]["containers"][0]
+    env = {each["name"]: each["value"] for each in worker["env"]}
+    folders = {each["mountPath"] for each in worker["volumeMounts"]}
+
+    assert written == profile("production")["worker"]["deploymentValues"]
+    assert env["FUROSHIKI_KUBERNETES__VALUES"].rpartition("/")[0] in folders
+    assert render({**profile("edge"), **written})
+
+
 def test_no_secret_is_in_a_manifest(rendered: dict[str, list[Document]]) -> None:
     """What opens a database, a bucket or Redis is a reference, and the chart makes no Secret."""
     secret = re.compile(r"(DATABASE__(OWNER_)?URL|ACCESS_KEY|SECRET_KEY|REDIS__URL|TOKEN)$")
@@ -248,6 +277,7 @@ def test_the_schema_refuses_what_is_wrong(change: dict[str, Any], where: str) ->
         ("dev", {"image": {}}, "image.repository and image.digest"),
         ("dev", {"database": {"url": "vault://a/b#c"}}, "registry.embedded"),
         ("dev", {"registry": {}}, "database.url and store.url"),
+        ("dev", {"worker": {"manageDeployments": True}}, "worker.manageDeployments"),
         ("dev", {"persistence": {"enabled": False}}, "signing keys would be lost"),
         ("dev", {"serving": {}}, "serving.keySecret"),
         ("production", {"persistence": {"accessModes": ["ReadWriteOnce"]}}, "ReadWriteMany"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import tarfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,8 +25,6 @@ TREES = st.dictionaries(
     min_size=1,
     max_size=6,
 ).filter(lambda tree: not any(path.startswith(f"{other}/") for path in tree for other in tree))
-
-Edit = Callable[[tarfile.TarInfo], None]
 
 
 def _write(folder: Path, tree: Mapping[str, bytes]) -> Path:

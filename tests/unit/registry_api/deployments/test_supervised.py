@@ -6,13 +6,15 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
 from registry_api.deployments.logs import last_lines
-from registry_api.deployments.supervised import Supervised, marks_of, runs_in, settings_of
+from registry_api.deployments.process import ProcessOptions, ProcessTarget
+from registry_api.deployments.supervised import Supervised, auth_in, marks_of, runs_in, settings_of
 from registry_api.deployments.target import RUN_VARIABLE, Launch
 from registry_api.deployments.values import AuthMode
 from registry_api.jobs.process import end_by_variable, plain_environment
@@ -30,7 +32,8 @@ def launch(tmp_path: Path) -> Launch:
 @pytest.fixture
 def start(launch: Launch, tmp_path: Path) -> Callable[[Supervised], int]:
     """Starts a child that waits for its end."""
-    environment = plain_environment() | marks_of(launch, tmp_path / "deployments")
+    told = settings_of(launch, trust_dir=tmp_path, registry_url="http://127.0.0.1:9")
+    environment = plain_environment() | told | marks_of(launch, tmp_path / "deployments")
     code = "import signal; print('here', flush=True); signal.pause()"
 
     def started(supervised: Supervised) -> int:
@@ -52,6 +55,13 @@ def test_a_child_is_alive_from_the_first_moment_until_it_was_asked_to_end(
         assert process.is_running()
     assert Supervised().alive(launch.run, pid)
     assert runs_in(tmp_path / "deployments") == {launch.run: "shop"}
+    assert auth_in(tmp_path / "deployments") == {launch.run: "open"}
+    options = ProcessOptions(folder=tmp_path / "deployments", trust_dir=tmp_path, registry_url="http://127.0.0.1:9")
+    closed = replace(launch, auth=AuthMode.API_KEY)
+    assert ProcessTarget(options).differences([launch]) == {}
+    assert ProcessTarget(options).differences([closed]) == {
+        launch.run: "FUROSHIKI_AUTH__MODE is open instead of api_key"
+    }
     assert supervised.ask_to_end(launch.run, pid)
     psutil.wait_procs([process], timeout=20)
     assert not supervised.alive(launch.run, pid)

@@ -36,11 +36,6 @@ async def db(tmp_path: Path) -> AsyncIterator[Database]:
     await db.close()
 
 
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
 async def issue(db: Database, clock: ManualClock, *, seconds: float | None = None) -> MintedKey:
     """A new read key of acme that expires after ``seconds``."""
     keys = KeyService(db, clock, KeyAuthenticator(db, clock, cache_seconds=0))

@@ -1,37 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A registry database with two tenants, on a real SQLite file, and a real receiver on loopback."""
+"""A real receiver on loopback."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
-from core.clock import ManualClock
-from registry_api import schema
-from registry_api.db.engine import create_engine
-from registry_api.db.session import EVERY_TENANT, Database
-from registry_api.tenancy.tables import TenantRow
 from registry_api.webhooks.testing import Receiver, open_receiver
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-async def db(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Database]:
-    engine = create_engine(f"sqlite+aiosqlite:///{tmp_path / 'registry.db'}")
-    async with engine.begin() as connection:
-        await connection.run_sync(schema.METADATA.create_all)
-    database = Database(engine)
-    async with database.write(EVERY_TENANT) as session:
-        for name in ("acme", "other"):
-            session.add(TenantRow(name=name, display_name=name, created_at=clock.now()))
-    yield database
-    await database.close()
 
 
 @pytest.fixture

@@ -58,6 +58,14 @@ async def started(runner: FakeRunner, count: int) -> None:
             await asyncio.sleep(0)
 
 
+async def held(batcher: Batcher, runner: FakeRunner) -> asyncio.Future[dict[str, Array]]:
+    """A request whose execution has begun and lasts until the runner's gate opens."""
+    runner.gate.clear()
+    first = asyncio.ensure_future(batcher.infer(rows(0)))
+    await started(runner, 1)
+    return first
+
+
 async def test_idle_runner_starts_at_once(make: MakeBatcher) -> None:
     """A single request to an idle model is executed alone, without waiting for company."""
     runner = FakeRunner()
@@ -80,9 +88,7 @@ async def test_queue_becomes_the_next_batch(make: MakeBatcher) -> None:
     """What arrives while the runner is busy runs as one batch when it is free."""
     runner = FakeRunner()
     batcher = make(runner)
-    runner.gate.clear()
-    first = asyncio.ensure_future(batcher.infer(rows(0)))
-    await started(runner, 1)
+    first = await held(batcher, runner)
     others = [asyncio.ensure_future(batcher.infer(rows(n))) for n in range(1, 7)]
     await asyncio.sleep(0)
     assert batcher.rows_waiting == 6
@@ -124,9 +130,7 @@ async def test_full_queue_refuses_at_once(make: MakeBatcher, limits: dict[str, i
     """Beyond the rows or bytes limit a request gets QUEUE_001 with a retry time, and the waiting ones are answered."""
     runner = FakeRunner()
     batcher = make(runner, **limits)
-    runner.gate.clear()
-    accepted = [asyncio.ensure_future(batcher.infer(rows(0)))]
-    await started(runner, 1)
+    accepted = [await held(batcher, runner)]
     accepted += [asyncio.ensure_future(batcher.infer(rows(n))) for n in (1, 2)]
     await asyncio.sleep(0)
     with pytest.raises(Overloaded) as caught:
@@ -147,9 +151,7 @@ async def test_cancelled_requests_are_not_computed(make: MakeBatcher) -> None:
     """A caller that goes away while waiting leaves the queue, frees its room and disturbs nobody."""
     runner = FakeRunner()
     batcher = make(runner)
-    runner.gate.clear()
-    first = asyncio.ensure_future(batcher.infer(rows(0)))
-    await started(runner, 1)
+    first = await held(batcher, runner)
     waiting = [asyncio.ensure_future(batcher.infer(rows(n))) for n in range(1, 7)]
     await asyncio.sleep(0)
     for task in waiting[::2]:
@@ -181,9 +183,7 @@ async def test_deadline_in_the_queue(make: MakeBatcher) -> None:
     """A request whose deadline passes while it waits gets TIMEOUT_001 and is never computed."""
     runner = FakeRunner()
     batcher = make(runner)
-    runner.gate.clear()
-    first = asyncio.ensure_future(batcher.infer(rows(0)))
-    await started(runner, 1)
+    first = await held(batcher, runner)
     with pytest.raises(DeadlineExceeded) as caught:
         await batcher.infer(rows(1, deadline=asyncio.get_running_loop().time()))
     assert caught.value.code is ErrorCode.TIMEOUT
@@ -271,9 +271,7 @@ async def test_close_fails_what_waits(make: MakeBatcher) -> None:
     """Close stops what runs and answers everybody with a retryable error; nobody waits for ever."""
     runner = FakeRunner()
     batcher = make(runner)
-    runner.gate.clear()
-    first = asyncio.ensure_future(batcher.infer(rows(0)))
-    await started(runner, 1)
+    first = await held(batcher, runner)
     waiting = asyncio.ensure_future(batcher.infer(rows(1)))
     await asyncio.sleep(0)
     batcher.close()
@@ -324,9 +322,7 @@ async def test_a_hung_batch_frees_its_callers_after_close(make: MakeBatcher) -> 
     """Close does not take the time limit away from requests whose batch does not stop."""
     runner = Deaf()
     batcher = make(runner, max_wait_s=0.01)
-    runner.gate.clear()
-    task = asyncio.ensure_future(batcher.infer(rows(0)))
-    await started(runner, 1)
+    task = await held(batcher, runner)
     batcher.close()
     async with asyncio.timeout(5):
         with pytest.raises(DeadlineExceeded):
@@ -347,9 +343,7 @@ async def test_answered_requests_are_let_go(make: MakeBatcher) -> None:
     """While one instance hangs, the requests another one has answered are not kept until the hung one ends."""
     runner = HangsFirst()
     batcher = make(runner, instances=2)
-    runner.gate.clear()
-    hung = asyncio.ensure_future(batcher.infer(rows(0)))
-    await started(runner, 1)
+    hung = await held(batcher, runner)
     requests = [rows(n) for n in range(20)]
     inputs = [weakref.ref(request.inputs["x"]) for request in requests]
     await asyncio.gather(*(batcher.infer(request) for request in requests))

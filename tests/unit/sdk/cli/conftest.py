@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -16,20 +14,7 @@ from furoshiki import Client
 from furoshiki.cli import furo
 from furoshiki.cli.app import App
 from furoshiki.testing import API_KEY, FakeService
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ran:
-    """What one run of ``furo`` did."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
+from tests.runs import Ran
 
 Run = Callable[..., Ran]
 

@@ -117,6 +117,11 @@ def test_ps_logs_and_stop(run: Run) -> None:
     run("deploy", "digits@1", "--name", "prod", "--wait")
     assert [one["name"] for one in run("ps", "-o", "json").json] == ["prod"]
     assert run("logs", "prod").out == "serving\nready\n"
+    (name,) = run("deployments", "show", "prod", "-o", "json").json["instances"]
+    assert f"{name['run']} ready" in run("deployments", "show", "prod").out
+    assert run("logs", "prod", "--instance", name["run"]).out == "serving\nready\n"
+    assert run("logs", "prod", "--instance", "nobody").code == 5
+    assert run("logs", "job-1", "--job", "--instance", "nobody").code == 2
     assert run("stop", "prod", "-o", "json").json["state"] == "stopped"
     assert run("ps", "-o", "json").json == []
     assert "stopped" in run("ps", "--all").out
@@ -131,12 +136,15 @@ def test_deployments_are_changed_and_told_of(run: Run) -> None:
     run("deploy", "digits@1", "--name", "prod", "--wait")
     assert run("deployments", "scale", "prod", "3", "--wait", "-o", "json").json["replicas"] == 3
     assert run("deployments", "update", "prod", "--auth", "open", "--wait", "-o", "json").json["revision"] == 2
+    seen = run("deployments", "show", "prod", "-o", "json").json["etag"]
+    assert run("deployments", "scale", "prod", "3", "--etag", seen.strip('"')).code == 0
+    assert run("deployments", "scale", "prod", "2", "--etag", "another").code == 3
     back = run("deployments", "rollback", "prod", "--reason", "slow", "--wait", "-o", "json").json
     assert (back["revision"], back["auth"]) == (3, "api_key")
     assert "3/3" in run("ps").out
     assert [each["revision"] for each in run("deployments", "revisions", "prod", "-o", "json").json] == [3, 2, 1]
     told = [each["kind"] for each in run("deployments", "events", "prod", "-o", "json").json]
-    assert told == ["rolled_back", "updated", "scaled", "created"]
+    assert told == ["rolled_back", "scaled", "updated", "scaled", "created"]
     assert "Instances" in run("deployments", "show", "prod").out
 
 

@@ -32,6 +32,15 @@ def test_convert_waits_and_shows_how_the_result_compares(run: Run, tmp_path: Pat
     assert run("report", "digits@1", "onnx-fp64/cpu").code != 0
 
 
+def test_a_picture_without_a_variant_is_of_all(run: Run, tmp_path: Path) -> None:
+    """It is asked of the version, also of one that was never converted, and nothing is listed."""
+    ran = run("report", "digits@1", "--picture", str(tmp_path / "all.svg"))
+    assert (ran.code, ran.out) == (0, "")
+    assert (tmp_path / "all.svg").read_bytes() == b"<svg/>"
+    assert run("report", "digits@9", "--picture", str(tmp_path / "none.svg")).code != 0
+    assert not (tmp_path / "none.svg").exists()
+
+
 def test_a_rejected_result_says_why(run: Run) -> None:
     """The reason is in the table; the command itself succeeded."""
     ran = run("convert", "digits", "--to", "onnx-int8", "--auto")

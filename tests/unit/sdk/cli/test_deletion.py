@@ -64,3 +64,11 @@ def test_a_refusal_says_how_to_clear_each_use(run: Run) -> None:
 def test_a_version_and_a_reason_are_needed(run: Run, arguments: tuple[str, ...]) -> None:
     """Without them, or with an alias, it is wrong usage."""
     assert run("version", "delete", *arguments, "--yes").code == 2
+
+
+@pytest.mark.usefixtures("digits")
+def test_nobody_to_answer_is_a_usage_error(run: Run, client: Client) -> None:
+    """Where stdin has ended, nothing is deleted, and the option that answers is named."""
+    ran = run("version", "delete", "digits@1", "--reason", "wrong data", stdin="")
+    assert (ran.code, "Give --yes" in ran.err) == (2, True)
+    assert client.versions.get("digits", 1).deletion is None

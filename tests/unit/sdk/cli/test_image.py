@@ -30,7 +30,7 @@ def described(tmp_path: Path) -> Described:
 
 
 def test_an_image_is_built_shown_and_listed(run: Run, built: str) -> None:
-    """Of a version's newest build or of a build by its id; --follow shows the log on stderr."""
+    """Of the newest build of a version or model, or of a build by its id; --follow shows the log on stderr."""
     ran = run("image", "build", "digits@1", "--follow")
     assert (ran.code, built in ran.err, "one\ntwo\n" in ran.err) == (Exit.OK, True, True)
     assert "buildah is not installed" in ran.out
@@ -40,6 +40,7 @@ def test_an_image_is_built_shown_and_listed(run: Run, built: str) -> None:
     shown = run("image", "show", "image-1").out
     assert shown.split()[:4] == ["LAYER", "BYTES", "CACHED", "DIGEST"]
     assert "linux/amd64" in shown
+    assert run("image", "build", "digits", "-o", "json").json["build_id"] == built
 
 
 def test_a_version_without_a_build_is_said(run: Run, model_file: Path) -> None:
@@ -68,6 +69,18 @@ def test_a_layout_is_verified(run: Run, described: Described, tmp_path: Path) ->
     told = run("image", "verify", str(described.layout.root), *chosen, described.image.digest).json
     assert told["image"] == described.image.digest
     assert run("image", "verify", str(described.layout.root), *chosen, "other").code == Exit.NOT_FOUND
+
+
+def test_a_folder_that_is_not_there_is_said(run: Run, described: Described, tmp_path: Path) -> None:
+    """And not taken for an image in a registry, nor for a version."""
+    policy = ("--policy", str(tmp_path / "trust.json"))
+    for command in (
+        ("image", "verify", "./nowhere"),
+        ("image", "push", "./nowhere", "registry.test/a:1"),
+        ("verify", "/nowhere"),
+    ):
+        ran = run(*command, *(policy if "verify" in command else ()))
+        assert (ran.code, "There is no folder" in ran.err) == (Exit.REQUEST, True)
 
 
 def test_a_refusal_keeps_its_code(run: Run, described: Described, tmp_path: Path) -> None:

@@ -92,6 +92,38 @@ async def test_an_update_that_fails_leaves_what_served(yard: Yard) -> None:
     assert (back["revision"], back["serving_revision"], back["error"], yard.image) == (3, 3, None, yard.pulled(0))
 
 
+async def test_a_scale_without_room_is_kept_until_there_is(yard: Yard) -> None:
+    """Pods that fit on no node: the job says so, what serves goes on, the wish stays; with a further node the error goes."""
+    yard.bench.own = yard.with_patience(0.3)
+    await yard.deployed()
+    yard.server.controllers.room = 1
+    async with yard.bench.working():
+        job, shop = await yard.bench.change(replicas=3)
+    assert (job["state"], job["error"]["code"]) == ("failed", "CLUSTER_005")
+    assert "1 of 3 pods are ready: Unschedulable: 0/1 nodes: Insufficient cpu" in job["error"]["message"]
+    assert (shop["state"], shop["url"], shop["error"]["code"], shop["replicas"]) == ("running", URL, "CLUSTER_005", 3)
+    assert shop["drift"] == ["the cluster has not got as far as is wanted"]
+    assert yard.spec["replicas"] == 3
+    await yard.watch().look()
+    assert (await yard.bench.deployment())["job_id"] == shop["job_id"]  # the cluster tries on: no job
+    yard.server.controllers.room = None
+    yard.server.controllers.roll(SERVER)
+    await yard.watch().look()
+    shop = await yard.bench.deployment()
+    assert (shop["error"], shop["drift"], shop["replicas"]) == (None, [], 3)
+
+
+async def test_a_scale_without_room_can_be_taken_back(yard: Yard) -> None:
+    """Asking for as many as there are makes it whole at once; no pod that serves was replaced."""
+    yard.bench.own = yard.with_patience(0.3)
+    await yard.deployed()
+    before, yard.server.controllers.room = yard.pods, 1
+    async with yard.bench.working():
+        await yard.bench.change(replicas=3)
+        job, shop = await yard.bench.change(replicas=1)
+    assert (job["state"], shop["error"], shop["replicas"], yard.pods) == ("succeeded", None, 1, before)
+
+
 async def test_a_first_start_that_fails_leaves_nothing(yard: Yard) -> None:
     """Its objects are removed, and the name may be used again."""
     yard.server.controllers.pod = BROKEN

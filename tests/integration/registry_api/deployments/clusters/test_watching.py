@@ -9,7 +9,7 @@ from dataclasses import replace
 from artifacts.digest import digest_bytes
 from core.clock import SystemClock
 from registry_api.deployments.kubernetes.opening import opened
-from registry_api.deployments.kubernetes.testing import Asked
+from registry_api.deployments.kubernetes.testing import Asked, Refused
 from registry_api.deployments.kubernetes.testing.controllers import READY, waiting
 from registry_api.deployments.kubernetes.values import Wanted
 from tests.integration.registry_api.deployments.clusters.yard import SERVER, URL, Yard
@@ -120,3 +120,57 @@ async def test_of_what_was_applied_anew_nothing_is_removed(yard: Yard) -> None:
     cluster.apply(replace(STRANGER, run="later"))
     cluster.remove("default", "gone", run=STRANGER.run)
     assert cluster.runs("default", "gone") == {"later"}
+
+
+async def test_what_another_registry_applied_is_left(yard: Yard) -> None:
+    """Two registries of one name in one namespace, by mistake: neither removes what only the other one wants."""
+    await yard.deployed()
+    stranger = opened(yard.bench.own.kubernetes, SystemClock(), registry_url="https://staging.example.com")
+    await asyncio.to_thread(stranger.apply, STRANGER)
+    watch = yard.watch()
+    for _ in range(2):
+        await watch.look()
+    assert [each.name for each in stranger.managed()] == ["gone", "shop"]
+
+
+async def test_what_pods_print_can_be_read(yard: Yard) -> None:
+    """By the route of all logs: the pod whose log began last, another one by its name, also when it is gone."""
+    logs, printing = "/deployments/shop/logs", yard.server.controllers.printing
+    await yard.deployed()
+    assert await yard.bench.api.refused("GET", logs) == (503, "DEVICE_001")
+    (pod,) = yard.pods
+    printing.say(pod, "loaded", at="2026-01-01T00:00:00.000000001Z")
+    await yard.watch().copy_logs()
+    assert await yard.bench.text(logs) == "loaded\n"
+    async with yard.bench.working():
+        await yard.bench.change(image_id=yard.images[1]["id"])
+    (later,) = yard.pods
+    printing.say(later, "loaded anew", at="2026-01-01T00:01:00.000000000Z")
+    await asyncio.gather(*(yard.watch().copy_logs() for _ in range(2)))
+    assert await yard.bench.text(f"{logs}?instance={later}") == "loaded anew\n"
+    (first,) = (yard.bench.home / "deployments").glob(f"*/{pod}/logs/*.log")
+    first.touch()  # it wrote since: whoever follows goes on with the other
+    assert await yard.bench.text(logs) == "loaded anew\n"
+    assert await yard.bench.text(f"{logs}?instance={pod}") == "loaded\n"
+    assert await yard.bench.text(f"{logs}?instance={pod}&offset=3") == "ded\n"
+    assert await yard.bench.api.refused("GET", f"{logs}?instance=another") == (404, "DEPLOY_001")
+
+
+async def test_a_comparison_that_fails_hides_nothing(yard: Yard) -> None:
+    """The cluster refuses to compare (a field that may not change): lost pods are told all the same."""
+    yard.bench.own = yard.bench.own.model_copy(
+        update={"kubernetes": yard.bench.own.kubernetes.model_copy(update={"compare_seconds": 3600.0})}
+    )
+    await yard.deployed()
+
+    def before(asked: Asked) -> None:
+        if asked.method == "PATCH":
+            raise Refused(422, "field is immutable")
+
+    yard.server.before = before
+    yard.server.controllers.pod = waiting("CrashLoopBackOff", "back-off", exit_code=137)
+    yard.server.controllers.roll(SERVER)
+    watch = yard.watch()
+    for _ in range(2):
+        await watch.look()
+    assert (await yard.bench.deployment())["state"] == "starting"

@@ -109,6 +109,11 @@ class Yard:
         assert job["state"] == "succeeded", job
         return shop
 
+    def with_patience(self, seconds: float) -> WorkerSettings:
+        """A worker's settings that wait so long for pods."""
+        kubernetes = self.bench.own.kubernetes.model_copy(update={"ready_seconds": seconds})
+        return self.bench.own.model_copy(update={"kubernetes": kubernetes})
+
     def watch(self) -> ClusterWatch:
         """Of another worker."""
         watch = assemble(self.bench.api.platform, self.bench.own).cluster_watch
@@ -126,6 +131,11 @@ class Yard:
         assert found is not None
         spec: Object = found["spec"]
         return spec
+
+    @property
+    def pods(self) -> list[str]:
+        """The names of those that there are."""
+        return [each["metadata"]["name"] for each in self.server.objects.every("pods")]
 
     @property
     def image(self) -> str:

@@ -13,8 +13,8 @@ import kubernetes_validate
 import pytest
 
 from core.clock import SystemClock
-from registry_api.deployments.kubernetes.api import ApiOptions
 from registry_api.deployments.kubernetes.cluster import Cluster, ClusterOptions
+from registry_api.deployments.kubernetes.connecting import ApiOptions
 from registry_api.deployments.kubernetes.rendering import RenderingOptions
 from registry_api.deployments.kubernetes.testing import Asked, ClusterServer, Refused
 from tests.integration.registry_api.deployments.kubernetes.wanting import IMAGES, NAMESPACE

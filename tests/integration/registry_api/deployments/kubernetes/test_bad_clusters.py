@@ -64,11 +64,11 @@ def failure(act: Callable[[], object]) -> FuroshikiError:
 
 
 def test_a_namespace_that_is_not_there(make: Callable[..., Cluster]) -> None:
-    """Neither applying nor looking takes a missing namespace for a missing object."""
+    """Applying says so; who only looks finds nothing there, as the API itself does not tell the two apart."""
     cluster = make(namespace="nowhere")
 
     assert failure(lambda: cluster.apply(wanted())).code == "CLUSTER_004"
-    assert failure(lambda: cluster.status("acme", "digits")).code == "CLUSTER_004"
+    assert not cluster.status("acme", "digits").found
 
 
 def test_a_cluster_that_is_away(make: Callable[..., Cluster], server: ClusterServer, tmp_path: Path) -> None:
@@ -104,6 +104,50 @@ def test_a_call_that_is_cut_off_is_repeated(server: ClusterServer, cluster: Clus
     assert found["metadata"]["generation"] == 1
 
 
+def test_who_is_asked_to_come_later_does(server: ClusterServer, make: Callable[..., Cluster]) -> None:
+    """The API's own flow control says how long (Retry-After); no longer than a call may take is waited."""
+    pauses: list[float] = []
+    cluster = make(pause=pauses.append)
+    later = iter([1, 3600])
+
+    def before(_asked: Asked) -> None:
+        if (seconds := next(later, None)) is not None:
+            raise Refused(HTTPStatus.TOO_MANY_REQUESTS, "too many requests", retry_after=seconds)
+
+    server.before = before
+    assert not cluster.status("acme", "digits").found
+    assert pauses == [1.0, 2.0]  # 2 s is the longest call here
+
+
+def test_a_redirect_is_not_followed(server: ClusterServer, make: Callable[..., Cluster]) -> None:
+    """Whoever answers in the cluster's place gets no token to carry elsewhere."""
+
+    def before(_asked: Asked) -> None:
+        raise Refused(HTTPStatus.TEMPORARY_REDIRECT, "over there")
+
+    server.before = before
+    cluster = make()
+
+    assert failure(lambda: cluster.status("acme", "digits")).code == "CLUSTER_003"
+    assert len(server.asked) == 1
+
+
+def test_a_selector_that_may_not_change_is_told(server: ClusterServer, cluster: Cluster) -> None:
+    """A Deployment with another selector, of an older chart, say: refused as a dry run, and nothing has changed."""
+    cluster.apply(wanted())
+    found = server.objects.get("deployments", SERVER)
+    assert found is not None
+    older = {"selector": {"matchLabels": {"app": "older"}}, "template": found["spec"]["template"]}
+    server.objects.drop("deployments", SERVER)
+    server.objects.put(
+        "deployments", {**found, "metadata": {"name": SERVER, "labels": found["metadata"]["labels"]}, "spec": older}
+    )
+    error = failure(lambda: cluster.apply(wanted(revision=2, trust="{}")))
+
+    assert (error.code, error.details["fields"]) == ("CLUSTER_003", ["spec.selector"])
+    assert not any(each.startswith("configmaps/") for each in server.objects.names())
+
+
 def test_a_token_that_was_replaced_is_read_again(
     server: ClusterServer, make: Callable[..., Cluster], tmp_path: Path
 ) -> None:
@@ -120,13 +164,20 @@ def test_a_token_that_was_replaced_is_read_again(
 
 
 def test_a_configuration_that_is_none(make: Callable[..., Cluster], tmp_path: Path) -> None:
-    """A missing file, one that is no configuration, and no service account: the setting is wrong."""
+    """A missing file, one that is no YAML, one that is no configuration: the setting is wrong."""
     empty = tmp_path / "empty"
     empty.write_text("")
     wrong = tmp_path / "wrong"
     wrong.write_text(json.dumps({"apiVersion": "v1", "kind": "Config", "contexts": [], "current-context": "x"}))
 
-    for path in (tmp_path / "missing", empty, wrong):
+    broken = tmp_path / "broken"
+    broken.write_text("contexts: [")
+    text = tmp_path / "text"
+    text.write_text("a text")
+    nameless = tmp_path / "nameless"
+    nameless.write_text(json.dumps({"contexts": [{}], "clusters": 5, "current-context": "x"}))
+
+    for path in (tmp_path / "missing", empty, wrong, broken, text, nameless):
         assert failure(lambda path=path: make(kubeconfig=path).status("acme", "digits")).code == "INIT_002"  # type: ignore[misc]
 
 
@@ -210,3 +261,15 @@ def test_what_is_not_gone_in_time_is_named(server: ClusterServer, cluster: Clust
     server.controllers.collect("deployments", SERVER)
     cluster.remove("acme", "digits")
     assert server.objects.names() == set()
+
+
+def test_whose_finalizer_holds_an_object_is_named(server: ClusterServer, cluster: Cluster) -> None:
+    """A Service that some controller does not let go: who it is stands in the error."""
+    cluster.apply(wanted())
+    finalizers = ["service.kubernetes.io/load-balancer-cleanup"]
+    server.objects.edit(
+        "services", SERVER, manager="lb", change=lambda each: each["metadata"].update(finalizers=finalizers)
+    )
+    error = failure(lambda: cluster.remove("acme", "digits", seconds=0.0))
+
+    assert f"Service/{SERVER} (finalizers: {finalizers[0]})" in error.message

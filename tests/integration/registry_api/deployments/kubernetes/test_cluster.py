@@ -158,6 +158,8 @@ def test_everything_managed_is_found(server: ClusterServer, cluster: Cluster) ->
     assert found["wine"].revision == 7
     assert any(each.startswith("Deployment/") for each in found["wine"].objects)
     assert found["digits"] == Managed(
+        release=RELEASE,
+        registry="https://registry.example.com",
         tenant="acme",
         name="digits",
         revision=1,
@@ -166,30 +168,82 @@ def test_everything_managed_is_found(server: ClusterServer, cluster: Cluster) ->
     )
 
 
-def test_logs_and_events_are_of_this_deployment(server: ClusterServer, cluster: Cluster) -> None:
-    """The log of each pod by name, and events about objects and pods of this release only."""
+def test_a_list_that_expires_is_begun_anew(server: ClusterServer, cluster: Cluster) -> None:
+    """The second page is too old (410): nothing is missed, and nothing found twice."""
     cluster.apply(wanted())
     cluster.apply(wanted(name="wine"))
-    for name in (SERVER, "f-acme-wine-model"):
-        event = {"metadata": {"name": f"{name}.1"}, "involvedObject": {"kind": "Deployment", "name": name}}
-        told = {
-            "type": "Warning",
-            "reason": "FailedCreate",
-            "message": "no",
-            "count": 2,
-            "lastTimestamp": "2026-01-01T00:00:00Z",
-        }
-        server.objects.put("events", {"apiVersion": "v1", "kind": "Event", **event, **told})
+    server.page = 1
+    expired: list[Asked] = []
+    check = server.before
 
-    assert cluster.logs("acme", "digits", lines=5) == {f"{SERVER}-5d4f-0": "started\n"}
-    (said,) = cluster.events("acme", "digits")
-    assert (said.kind, said.name, said.reason, said.warning, said.count) == (
-        "Deployment",
-        SERVER,
-        "FailedCreate",
-        True,
-        2,
-    )
+    def before(asked: Asked) -> None:
+        check(asked)
+        if "continue" in asked.query and not expired:
+            expired.append(asked)
+            server.objects.set_status("deployments", SERVER, {})
+            server.objects.forget()
+
+    server.before = before
+    found = {each.name: len(each.objects) for each in cluster.managed()}
+
+    assert expired
+    assert found == {"digits": 4, "wine": 4}
+
+
+def test_somebodys_copy_is_his(server: ClusterServer, cluster: Cluster) -> None:
+    """An object with all labels of ours under a name of its own: neither drift, nor an orphan, nor removed."""
+    cluster.apply(wanted())
+    copied = server.objects.get("deployments", SERVER)
+    assert copied is not None
+    labels = copied["metadata"]["labels"]
+    copy = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "debug", "labels": labels}}
+    server.objects.put("deployments", {**copy, "spec": copied["spec"]})
+
+    assert cluster.drift(wanted()) == ()
+    cluster.apply(wanted(revision=2))
+    cluster.remove("acme", "digits")
+    assert cluster.managed() == ()
+    assert server.objects.get("deployments", "debug") is not None
+
+
+def test_labels_that_somebody_edited_break_nothing(server: ClusterServer, cluster: Cluster) -> None:
+    """A revision that is no number and a tenant that is gone are read as unknown; the release is still known."""
+    cluster.apply(wanted())
+
+    def change(each: dict[str, Any]) -> None:
+        each["metadata"]["labels"]["furoshiki.dev/revision"] = "one"
+        each["metadata"]["annotations"].pop("furoshiki.dev/tenant")
+
+    server.objects.edit("deployments", SERVER, manager="kubectl-edit", change=change)
+    server.objects.edit("services", SERVER, manager="kubectl-edit", change=change)
+    (found,) = cluster.managed()
+    assert (found.release, found.tenant, found.revision) == (RELEASE, "", 0)
+
+
+def test_what_was_replaced_meanwhile_is_not_deleted(server: ClusterServer, cluster: Cluster) -> None:
+    """A deletion names the uid that was seen: of another object with that name it is no error, and no deletion."""
+    cluster.apply(wanted())
+    check = server.before
+    replaced: list[dict[str, Any]] = []
+
+    def before(asked: Asked) -> None:
+        check(asked)
+        if asked.method == "DELETE" and asked.plural == "services" and not replaced:
+            found = server.objects.get("services", SERVER)
+            assert found is not None
+            replaced.append(found)
+            server.objects.drop("services", SERVER)
+            plain = {
+                "name": SERVER,
+                "labels": found["metadata"]["labels"],
+                "annotations": {"furoshiki.dev/run": "run-2"},
+            }
+            server.objects.put("services", {**found, "metadata": plain})
+
+    server.before = before
+    cluster.remove("acme", "digits", run="run-1")
+
+    assert kinds(server) == {f"services/{SERVER}"}
 
 
 def test_a_refused_object_leaves_nothing_behind(server: ClusterServer, cluster: Cluster) -> None:

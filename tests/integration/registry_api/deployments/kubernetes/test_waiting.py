@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from artifacts.digest import digest_bytes
 from core.errors import FuroshikiError
 from registry_api.deployments.kubernetes.cluster import Cluster
 from registry_api.deployments.kubernetes.testing import Asked, ClusterServer, Refused
-from registry_api.deployments.kubernetes.testing.controllers import unschedulable, waiting
+from registry_api.deployments.kubernetes.testing.controllers import READY, unschedulable, waiting
 from registry_api.deployments.kubernetes.values import Status
 from tests.integration.registry_api.deployments.kubernetes.wanting import SERVER, wanted
 
@@ -38,13 +39,13 @@ CRASH = waiting("CrashLoopBackOff", "back-off 40s", exit_code=3)
 def test_what_keeps_it_from_being_ready_has_a_code(
     pod: dict[str, Any], conditions: list[dict[str, Any]], code: str, said: str, server: ClusterServer, cluster: Cluster
 ) -> None:
-    """The first reason is the error; how many pods are ready stands beside it."""
+    """The first reason is the error; how many pods are ready stands beside it. Waiting again is no use."""
     server.controllers.pod, server.controllers.conditions = pod, conditions
     cluster.apply(wanted())
     with pytest.raises(FuroshikiError) as refused:
         cluster.until_ready("acme", "digits", seconds=0)
 
-    assert refused.value.code == code
+    assert (refused.value.code, refused.value.retryable) == (code, False)
     assert said in refused.value.message
     assert "0 of 1 pods" in refused.value.message
 
@@ -155,3 +156,80 @@ def test_a_cancelled_wait_ends(server: ClusterServer, cluster: Cluster) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         cluster.until_ready("acme", "digits", seconds=30, told=told)
+
+
+def test_conditions_of_what_was_before_are_not_believed(server: ClusterServer, make: Callable[..., Cluster]) -> None:
+    """An update after one that took too long: the old verdict stands until the controller has seen the new one."""
+    server.controllers.pod, server.controllers.conditions = waiting("ContainerCreating"), [LATE]
+
+    def pause(_: float) -> None:
+        server.controllers.roll(SERVER)
+
+    cluster = make(pause=pause)
+    cluster.apply(wanted())
+    server.controllers.idle = True
+    cluster.apply(wanted(revision=2, image=digest_bytes(b"another")))
+    server.controllers.pod, server.controllers.conditions = READY, []
+
+    assert cluster.until_ready("acme", "digits", seconds=30).done
+
+
+def test_pods_of_an_earlier_image_end_no_wait(server: ClusterServer, make: Callable[..., Cluster]) -> None:
+    """A pod of the image before, which could never be pulled, is still there: the new one is waited for."""
+    server.controllers.pod = waiting("InvalidImageName")
+
+    def pause(_: float) -> None:
+        server.controllers.roll(SERVER)
+
+    cluster = make(pause=pause)
+    cluster.apply(wanted())
+    server.controllers.idle = True
+    cluster.apply(wanted(revision=2, image=digest_bytes(b"another")))
+    status = {"observedGeneration": 2, "replicas": 1, "updatedReplicas": 0}
+    server.objects.set_status("deployments", SERVER, status)
+    server.controllers.pod = READY
+    told: list[Status] = []
+
+    assert cluster.until_ready("acme", "digits", seconds=30, told=told.append).done
+    assert told[0].trouble is not None
+    assert (told[0].trouble.reason, told[0].trouble.final) == ("InvalidImageName", False)
+
+
+def test_without_another_reason_the_last_warning_is_told(server: ClusterServer, cluster: Cluster) -> None:
+    """A volume that cannot be mounted is in the events only; those of others do not count."""
+    server.controllers.pod = waiting("ContainerCreating")
+    cluster.apply(wanted())
+    for name, kind, message in (
+        (f"{SERVER}-1", "Warning", 'MountVolume.SetUp failed: secret "service" not found'),
+        (f"{SERVER}-2", "Normal", "Pulled"),
+        ("f-acme-wine-model", "Warning", "of another"),
+    ):
+        about = {"involvedObject": {"kind": "Pod", "name": name}, "type": kind, "reason": "FailedMount"}
+        told = {"metadata": {"name": f"{name}.1"}, "message": message, "lastTimestamp": "2026-01-01T00:00:00Z"}
+        server.objects.put("events", {"apiVersion": "v1", "kind": "Event", **about, **told})
+    with pytest.raises(FuroshikiError, match='FailedMount: MountVolume.SetUp failed: secret "service" not found'):
+        cluster.until_ready("acme", "digits", seconds=0)
+
+
+def test_a_watch_that_is_refused_is_not_asked_without_pause(
+    server: ClusterServer, make: Callable[..., Cluster]
+) -> None:
+    """An account that may not watch: looks are a second apart, not as many as the network allows."""
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            server.controllers.roll(SERVER)
+
+    def before(asked: Asked) -> None:
+        if asked.query.get("watch") == "true":
+            raise Refused(HTTPStatus.FORBIDDEN, "cannot watch")
+
+    cluster = make(pause=pause)
+    server.controllers.idle = True
+    cluster.apply(wanted())
+    server.before = before
+    cluster.until_ready("acme", "digits", seconds=30)
+
+    assert pauses == [1.0, 1.0, 1.0]

@@ -20,7 +20,7 @@ from deploy.local.stack import free_port
 from registry_api.deployments.logs import last_lines
 from registry_api.deployments.podman.target import PIDS
 from registry_api.deployments.target import RUN_VARIABLE
-from registry_api.deployments.values import Limits
+from registry_api.deployments.values import AuthMode, Limits
 from registry_api.jobs.process import find_by_variable
 from tests.integration.registry_api.deployments.podman.conftest import Images, Room, answer
 from tests.integration.registry_api.deployments.podman.waiting import until
@@ -110,6 +110,39 @@ def test_a_container_killed_from_outside_is_seen_to_be_gone(room: Room) -> None:
     for run, pid in ((launch.run, started.pid), (watched.run, left.pid)):
         target.end_run(run, pid)
         assert list(find_by_variable(RUN_VARIABLE, run)) == []
+
+
+def test_what_was_changed_behind_our_back_is_told(room: Room) -> None:
+    """Limits changed by hand, which podman itself does not tell, and who may call; one podman call for all containers."""
+    limits = Limits(cpus=0.5, memory_bytes=256 << 20)
+    target, one, two = room.target(), room.launch(limits=limits), room.launch(limits=limits)
+    for launch in (one, two):
+        answer(target, launch, target.start(launch))
+    ended = room.launch()
+    assert target.differences([one, two, ended]) == {}
+    room.engine.run("update", "--memory", "128m", f"furoshiki.{room.shop}.{two.run}")
+    opened = replace(one, auth=AuthMode.API_KEY, limits=replace(limits, cpus=1.0))
+    assert target.differences([opened, two]) == {
+        one.run: "FUROSHIKI_AUTH__MODE is open instead of api_key; it may use 0.5 processors instead of 1",
+        two.run: f"it may use {128 << 20} bytes of memory instead of {256 << 20}",
+    }
+
+
+def test_a_container_replaced_by_hand_counts_as_gone(room: Room) -> None:
+    """One of the same name is none of ours: its supervisor is gone, what it runs is named, and ending removes it."""
+    target, launch = room.target(), room.launch()
+    started = target.start(launch)
+    answer(target, launch, started)
+    name, image = f"furoshiki.{room.shop}.{launch.run}", f"localhost/furoshiki@{room.images.here}"
+    room.engine.run("rm", "--force", "--time", "0", name)
+    sleep = ("/usr/bin/python3", "-c", "import signal; signal.pause()")
+    room.engine.run("run", "--detach", "--network", "host", "--log-driver", "none", "--name", name, image, *sleep)
+    until(lambda: not target.alive(launch.run, started.pid))
+    told = target.differences([launch])[launch.run]
+    assert "its command is another one instead of the image's" in told
+    assert "its root is writable instead of read-only" in told
+    target.end_run(launch.run, started.pid)
+    assert target.runs() == {}
 
 
 def test_one_that_ignores_the_signal_is_killed(room: Room) -> None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -24,8 +23,9 @@ from registry_api.images.values import MadeImage
 from registry_api.jobs.lease import LeasePolicy
 from registry_api.jobs.queue import JobQueue
 from registry_api.jobs.worker import Worker
+from registry_api.products.handler import Tools
 from registry_api.storage.repository import StorageRepository
-from tests.integration.registry_api.bench import ended_job
+from tests.integration.registry_api.bench import at_work, ended_job
 from tests.integration.registry_api.rest import Api, tiny_onnx
 
 
@@ -50,15 +50,16 @@ def worker_of(
     store: BlobStore | None = None,
 ) -> Worker:
     """A worker for builds and images; ``store`` stands in the place of the platform's."""
-    db, store, keys, clock = platform.db, store or platform.store, platform.keys, platform.clock
-    builder = TinyBentoBuilder(store, keys, clock, root, description=description)
+    clock = platform.clock
+    tools = Tools(db=platform.db, store=store or platform.store, keys=platform.keys, clock=clock)
+    builder = TinyBentoBuilder(tools.store, tools.keys, clock, root, description=description)
     options = BuildOptions(bentoml_home=root, scratch=root / "scratch")
-    building = BuildHandler(db, store, keys, clock, builder=builder, options=options)
+    building = BuildHandler(tools, builder=builder, options=options)
     blobs, own = tenant_blobs(platform), image_options(root, program)
-    imaging = ImageHandler(db, store, keys, clock, blobs=blobs, options=own)
+    imaging = ImageHandler(tools, blobs=blobs, options=own)
     policy = LeasePolicy(seconds=1, heartbeat_seconds=0.1, retry_seconds=0.05, log_bytes=1 << 20)
     return Worker(
-        JobQueue(db, clock, policy, owner=str(root)),
+        JobQueue(platform.db, clock, policy, owner=str(root)),
         {building.kind: building, imaging.kind: imaging},
         clock,
         slots=2,
@@ -94,13 +95,8 @@ class Works:
         settings = self.api.platform.settings
         limits = settings.limits.model_copy(update={"tenant_bytes": self.tenant_bytes})
         platform = replace(self.api.platform, settings=settings.model_copy(update={"limits": limits}))
-        worker = worker_of(platform, self.root, description=self.description, program=self.program)
-        running = asyncio.create_task(worker.run())
-        try:
+        async with at_work(worker_of(platform, self.root, description=self.description, program=self.program)):
             yield
-        finally:
-            worker.stop()
-            await running
 
     async def ended(self, job_id: str) -> dict[str, Any]:
         """The job, as soon as it has ended."""

@@ -13,7 +13,7 @@ import pytest
 from artifacts.digest import digest_bytes
 from deploy.helm.rendering import profile
 from deploy.helm.rendering import render as render_chart
-from registry_api.deployments.kubernetes.kinds import APPLIED, ORDER
+from registry_api.deployments.kubernetes.kinds import ORDER
 from registry_api.deployments.kubernetes.naming import INSTANCE, MANAGED_BY, RELEASE, TENANT, release_name
 from registry_api.deployments.kubernetes.rendering import RenderingOptions, render
 from registry_api.deployments.kubernetes.values import Scaling, Wanted
@@ -52,23 +52,6 @@ def test_every_object_fits_the_strict_schemas(version: str, objects: Objects) ->
     assert [each["kind"] for each in objects] == list(ORDER)
 
 
-def test_the_charts_role_covers_what_is_applied() -> None:
-    """A worker with manageDeployments may do to each kind what this target does, and read pods, logs and events."""
-    role = next(each for each in render_chart(profile("production")) if each["kind"] == "Role")
-    may = {
-        (group, resource): set(rule["verbs"])
-        for rule in role["rules"]
-        for group in rule["apiGroups"]
-        for resource in rule["resources"]
-    }
-
-    for kind in APPLIED:
-        group = kind.version.rpartition("/")[0]
-        assert may[group, kind.plural] == {"get", "list", "watch", "create", "patch", "delete"}
-    for resource in ("pods", "pods/log", "events"):
-        assert may["", resource] == {"get", "list", "watch"}
-
-
 def test_every_object_says_whose_it_is(objects: Objects) -> None:
     """Registry, release and tenant are on each object and on the pods."""
     release = release_name("main", "acme", "digits")
@@ -78,6 +61,20 @@ def test_every_object_says_whose_it_is(objects: Objects) -> None:
     for each in (*objects, template):
         assert expected.items() <= each["metadata"]["labels"].items()
     assert {each["metadata"]["namespace"] for each in objects} == {"ml"}
+
+
+def test_the_charts_registry_lets_these_pods_in(objects: Objects) -> None:
+    """They check keys there: its network policy selects them by what they carry."""
+    policies = [each for each in render_chart(profile("production")) if each["kind"] == "NetworkPolicy"]
+    (registry,) = [each for each in policies if each["metadata"]["name"] == "furoshiki-registry"]
+    (template,) = (each["spec"]["template"] for each in objects if each["kind"] == "Deployment")
+    let_in = [
+        each["podSelector"]["matchLabels"]
+        for each in registry["spec"]["ingress"][0]["from"]
+        if each.get("namespaceSelector", {}).get("matchLabels") == {"kubernetes.io/metadata.name": "models"}
+    ]
+
+    assert [each.items() <= template["metadata"]["labels"].items() for each in let_in] == [True]
 
 
 def test_what_is_set_reaches_the_pod(objects: Objects) -> None:

@@ -75,8 +75,8 @@ def clock() -> SetBack:
 
 
 @pytest.fixture
-def setting(db: Database, clock: SetBack, receiver: Receiver) -> Setting:
-    return Setting(db, clock, receiver.url)
+def setting(database: Database, clock: SetBack, receiver: Receiver) -> Setting:
+    return Setting(database, clock, receiver.url)
 
 
 async def test_an_event_arrives_once(setting: Setting, receiver: Receiver) -> None:
@@ -111,8 +111,8 @@ async def test_filters_choose(setting: Setting, receiver: Receiver) -> None:
     await setting.tell("digits@champion", EventKind.ALIAS_MOVED)
     await setting.tell("digits@1", EventKind.VERSION_REGISTERED)
     await setting.tell("other@champion", EventKind.ALIAS_MOVED)
-    async with setting.db.write("other") as session:
-        await emit(session, tenant="other", kind="alias.moved", subject="digits@x", old=None, new=None, actor="you")
+    async with setting.db.write("evil") as session:
+        await emit(session, tenant="evil", kind="alias.moved", subject="digits@x", old=None, new=None, actor="you")
     assert await setting.courier.deliver_due() == 1
     assert [message.subject for message in receiver.messages] == ["digits@champion"]
 

@@ -10,6 +10,7 @@ import pytest
 
 from artifacts.testing import refused
 from core.errors import ErrorCode, FuroshikiError, Unavailable
+from core.tensors import Array
 from runners.cache import LoadedModel
 from runners.testing import FakeRunner, request_of
 from services.dataplane.catalog.bundle import BundleCatalog
@@ -75,6 +76,17 @@ class Reloading:
         await self.may_load.wait()
         return loaded(self.runners[-1])
 
+    async def unloading(self) -> tuple[asyncio.Future[dict[str, Array]], asyncio.Future[None]]:
+        """A request that is being executed, and an unloading of its model that has begun."""
+        model = await self.catalog.acquire(ME, MODEL, None)
+        self.runners[0].gate.clear()
+        waiting = asyncio.ensure_future(model.handle.infer(request_of({"x": np.zeros((1, 2), np.float32)})))
+        while not self.runners[0].batches:
+            await asyncio.sleep(0)
+        unloading = asyncio.ensure_future(self.catalog.unload(ME, MODEL))
+        await asyncio.sleep(0)
+        return waiting, unloading
+
     async def states(self, principal: Principal = ME) -> list[str]:
         return [state.state for state in await self.catalog.index(principal)]
 
@@ -99,13 +111,7 @@ async def test_unload_and_load() -> None:
 async def test_unload_lets_requests_end() -> None:
     """A request that was accepted before gets its result; only then is the model closed."""
     made = Reloading()
-    model = await made.catalog.acquire(ME, MODEL, None)
-    made.runners[0].gate.clear()
-    waiting = asyncio.ensure_future(model.handle.infer(request_of({"x": np.zeros((1, 2), np.float32)})))
-    while not made.runners[0].batches:
-        await asyncio.sleep(0)
-    unloading = asyncio.ensure_future(made.catalog.unload(ME, MODEL))
-    await asyncio.sleep(0)
+    waiting, unloading = await made.unloading()
     assert (await made.states(), made.runners[0].closed) == (["UNAVAILABLE"], False)
     made.runners[0].gate.set()
     assert (await waiting)["y"].tolist() == [[1, 1]]
@@ -145,12 +151,7 @@ async def test_a_close_while_unloading() -> None:
     """A service that stops does not wait for ever for the requests of a model that is being unloaded."""
     made = Reloading()
     model = await made.catalog.acquire(ME, MODEL, None)
-    made.runners[0].gate.clear()
-    waiting = asyncio.ensure_future(model.handle.infer(request_of({"x": np.zeros((1, 2), np.float32)})))
-    while not made.runners[0].batches:
-        await asyncio.sleep(0)
-    unloading = asyncio.ensure_future(made.catalog.unload(ME, MODEL))
-    await asyncio.sleep(0)
+    waiting, unloading = await made.unloading()
     async with asyncio.timeout(10):
         await made.catalog.close(drain_s=0.01)
         with pytest.raises(FuroshikiError):

@@ -10,10 +10,11 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from registry_api.db.columns import RowId
 from registry_api.db.engine import Base
+from registry_api.models.tables import SourceColumns
 
 
-class ProductRow(Base):
-    """What a job makes. A slice's own columns say of what and how; those for what was made are empty until the job ends."""
+class ProductRow(SourceColumns, Base):
+    """What a job makes of a variant. Columns for what was made are the slice's own, and empty until the job ends."""
 
     __abstract__ = True
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import uuid4
 
-from core.errors import ErrorCode, NotFound
+from core.errors import Conflict, ErrorCode, NotFound
 from registry_api.jobs.interface import Job, JobKind, NewJob
 
 
@@ -34,3 +34,11 @@ class ProductKind:
         """Says that the tenant has none of that id."""
         shown = product_id[:64]
         return NotFound(self.unknown, f"There is no {self.name} {shown!r}.", details={self.name: shown})
+
+    def unfinished(self, product_id: str, state: str, then: str) -> Conflict:
+        """Says that one is in ``state``, without what its job makes, and what is the case ``then``, when it has succeeded."""
+        return Conflict(
+            ErrorCode.STATE_CONFLICT,
+            f"{self.name.capitalize()} {product_id!r} is {state}; {then}.",
+            details={self.name: product_id, "state": state},
+        )

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from core.errors import ErrorCode
 from registry_api.jobs.interface import JobKind
-from registry_api.jobs.products.kind import ProductKind
 from registry_api.jobs.testing import a_job
+from registry_api.products.kind import ProductKind
 
 BUILD = ProductKind(name="build", job=JobKind.BUILD, unknown=ErrorCode.BUILD_NOT_FOUND)
 
@@ -25,3 +25,11 @@ def test_what_is_not_there_is_said_in_the_words_of_its_kind() -> None:
     assert error.code is ErrorCode.BUILD_NOT_FOUND
     assert error.message == f"There is no build '{'x' * 64}'."
     assert error.details == {"build": "x" * 64}
+
+
+def test_what_is_not_finished_says_when_it_will_be() -> None:
+    """A conflict that names the product, where it is and what success brings."""
+    error = BUILD.unfinished("b1", "running", "its Bento exists once it has succeeded")
+    assert error.code is ErrorCode.STATE_CONFLICT
+    assert error.message == "Build 'b1' is running; its Bento exists once it has succeeded."
+    assert error.details == {"build": "b1", "state": "running"}

@@ -8,13 +8,15 @@ from typing import Any
 
 from registry_api.db.session import Session
 from registry_api.jobs.interface import Apply, Fault, Job
-from registry_api.jobs.products.kind import ProductKind
+from registry_api.models.source import Source
+from registry_api.products.kind import ProductKind
 from registry_api.webhooks.outbox import emit
 
 
-async def tell_success(session: Session, kind: ProductKind, job: Job, facts: Mapping[str, Any]) -> None:
+async def tell_success(session: Session, kind: ProductKind, job: Job, source: Source, **facts: Any) -> None:
     """Tells of a success, in the transaction that ends the job; ``facts`` say of what was made."""
-    await _tell(session, kind, job, {"state": "succeeded", **facts})
+    new = {"state": "succeeded", "model": source.model, "version": source.version, **facts}
+    await _tell(session, kind, job, new)
 
 
 def failure_teller(kind: ProductKind, job: Job, fault: Fault) -> Apply:

@@ -1,2 +1,0 @@
-# SPDX-License-Identifier: Apache-2.0
-"""What jobs make: builds, images, tunings, conversions. What all of them have in common is here, once."""
