@@ -23,7 +23,7 @@ from furoshiki.conversions import (
     Recipe,
 )
 from furoshiki.deletions import Deletion
-from furoshiki.deployments import (
+from furoshiki.deployed import (
     Deployment,
     DeploymentEvent,
     DeploymentInstance,

@@ -139,8 +139,12 @@ def failures(request: Request) -> Iterator[None]:
     except httpx.TransportError as error:
         reason = str(error) or type(error).__name__
         sent = not isinstance(error, _NOT_SENT)
-        what = "did not answer" if sent else "cannot be reached"
-        raise ConnectionFailed(f"{request.base} {what}: {reason}.", request_id=request_id, sent=sent) from None
+        told = (
+            f"did not answer: {reason}."
+            if sent
+            else f"cannot be reached: {reason}. Is that the address, and does it run?"
+        )
+        raise ConnectionFailed(f"{request.base} {told}", request_id=request_id, sent=sent) from None
 
 
 def _request_id(request: Request, headers: Mapping[str, str]) -> str | None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from furoshiki.api import get_request, json_request
-from furoshiki.jobs import JobError, Jobs, OnJob
+from furoshiki.jobs import JobError, OnJob, until_made
 from furoshiki.resource import D, Resource, listing, operation
 from furoshiki.steps import Items, Steps, path
 
@@ -27,7 +28,7 @@ class Build:
     digest: str | None = None  # of its signed manifest
     archive_digest: str | None = None
     key_id: str | None = None
-    job_id: str | None = None
+    job_id: str
     error: JobError | None = None
     created_at: datetime
     finished_at: datetime | None = None
@@ -81,8 +82,5 @@ class Builds(Resource[D]):
             JobFailed: If the build failed.
             DeadlineExceeded: ``TIMEOUT_001``; the build goes on.
         """
-        build = yield from Builds.get.steps(self, build_id)
-        if build.job_id is not None and build.state != "succeeded":
-            yield from Jobs.wait.steps(self, build.job_id, timeout=timeout, progress=progress)
-            build = yield from Builds.get.steps(self, build_id)
-        return build
+        get = partial(Builds.get.steps, self, build_id)
+        return (yield from until_made(self, get, timeout=timeout, progress=progress))

@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from furoshiki.api import get_request, json_request
-from furoshiki.jobs import JobError, Jobs, OnJob
+from furoshiki.jobs import JobError, OnJob, until_made
 from furoshiki.resource import D, Resource, listing, operation
 from furoshiki.steps import Items, Request, Steps, path
 
@@ -168,11 +169,8 @@ class Conversions(Resource[D]):
             JobFailed: If it failed.
             DeadlineExceeded: ``TIMEOUT_001``; the conversion goes on.
         """
-        found = yield from Conversions.get.steps(self, conversion_id)
-        if found.state != "succeeded":
-            yield from Jobs.wait.steps(self, found.job_id, timeout=timeout, progress=progress)
-            found = yield from Conversions.get.steps(self, conversion_id)
-        return found
+        get = partial(Conversions.get.steps, self, conversion_id)
+        return (yield from until_made(self, get, timeout=timeout, progress=progress))
 
     @operation
     def report(self, conversion_id: str, *, variant: str | None = None) -> Steps[bytes]:

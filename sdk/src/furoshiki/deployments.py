@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from furoshiki.api import get_request, json_request
+from furoshiki.deployed import Deployment, DeploymentEvent, DeploymentRevision
 from furoshiki.errors import JobFailed
 from furoshiki.jobs import JobError, Jobs, OnJob
 from furoshiki.logs import LogChunk, follow, read_all
@@ -15,94 +14,6 @@ from furoshiki.resource import D, Resource, listing, operation
 from furoshiki.steps import Items, Steps, path
 
 _STOPPED: Final = frozenset({"stopped", "failed"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeploymentLimits:
-    """What one instance may use at most."""
-
-    cpus: float | None = None  # None: no limit
-    memory_bytes: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeploymentInstance:
-    """One instance of a deployment."""
-
-    run: str
-    revision: int
-    state: str  # "starting", "ready" or "ending"
-    host: str
-    url: str | None = None
-    pid: int | None = None
-
-    @property
-    def summary(self) -> str:
-        """A few words."""
-        return f"{self.state} {self.url or self.run} (revision {self.revision})"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deployment:
-    """A Bento or an image on a target: what is wanted, and what there is of it."""
-
-    name: str
-    tenant: str
-    build_id: str  # of the Bento, or of the Bento inside the image
-    image_id: str | None = None  # None: the Bento itself is served
-    model: str
-    version: int
-    digest: str | None = None
-    target: str
-    auth: str  # "api_key" or "open"
-    limits: DeploymentLimits = DeploymentLimits()
-    state: str  # "pending", "starting", "running", "stopping", "stopped" or "failed"
-    replicas: int = 1  # how many instances are wanted
-    revision: int = 1  # what is wanted
-    serving_revision: int | None = None  # what serves; None: nothing does
-    instances: tuple[DeploymentInstance, ...] = ()  # of machines; a cluster keeps its own
-    drift: tuple[str, ...] = ()  # how it differs from what is wanted; empty: it does not
-    url: str | None = None  # where its first instance answers, or its Service inside a cluster; None while none does
-    pid: int | None = None
-    job_id: str | None = None
-    error: JobError | None = None  # why it failed; of one that runs, why it is not as wanted
-    created_at: datetime
-    updated_at: datetime
-
-    @property
-    def ready(self) -> str:
-        """How many instances are ready, of how many; of pods what the registry last knew: none, all, or some (``?``)."""
-        if self.target == "kubernetes":
-            known = 0 if self.state != "running" else "?" if self.drift else self.replicas
-            return f"{known}/{self.replicas}"
-        return f"{sum(each.state == 'ready' for each in self.instances)}/{self.replicas}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeploymentRevision:
-    """What was wanted of a deployment, from some time on."""
-
-    revision: int
-    build_id: str
-    image_id: str | None = None
-    model: str
-    version: int
-    digest: str | None = None
-    target: str
-    auth: str
-    limits: DeploymentLimits = DeploymentLimits()
-    reason: str = ""
-    created_by: str  # the key that asked
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeploymentEvent:
-    """Something that happened to a deployment."""
-
-    kind: str
-    message: str
-    at: datetime
 
 
 class Deployments(Resource[D]):
@@ -140,7 +51,7 @@ class Deployments(Resource[D]):
     @operation
     def get(self, name: str) -> Steps[Deployment]:
         """One deployment."""
-        return (yield from self._api.fetch(get_request(path("deployments", name)), Deployment))
+        return (yield from self._api.tagged(get_request(path("deployments", name)), Deployment))
 
     @listing
     def list(self) -> Items[Deployment]:
@@ -158,6 +69,7 @@ class Deployments(Resource[D]):
         replicas: int | None = None,
         cpus: float | None = None,
         memory_bytes: int | None = None,
+        etag: str | None = None,
     ) -> Steps[Deployment]:
         """Begins to change a deployment; what serves does so until the new instances are ready.
 
@@ -169,23 +81,34 @@ class Deployments(Resource[D]):
             replicas: How many instances. Changing nothing else makes no revision.
             cpus: The most processors of each instance, together with ``memory_bytes``: both limits are replaced.
             memory_bytes: The most memory of each instance.
+            etag: Change it only if this is still its ETag: nobody changed it, and no instance came or went.
+
+        Raises:
+            Conflict: ``STATE_003`` if ``etag`` is given and is not its ETag any more.
         """
         template = {"build_id": build_id, "image_id": image_id, "auth": auth, "limits": _limits(cpus, memory_bytes)}
-        request = json_request("PATCH", path("deployments", name), {"replicas": replicas, **template})
-        return (yield from self._api.fetch(request, Deployment))
+        request = json_request("PATCH", path("deployments", name), {"replicas": replicas, **template}, etag=etag)
+        return (yield from self._api.tagged(request, Deployment))
 
     @operation
-    def rollback(self, name: str, *, revision: int | None = None, reason: str | None = None) -> Steps[Deployment]:
+    def rollback(
+        self, name: str, *, revision: int | None = None, reason: str | None = None, etag: str | None = None
+    ) -> Steps[Deployment]:
         """Begins to make a deployment what it was.
 
         Args:
             name: The deployment.
             revision: Which one; None: after an update that failed what serves, else the one before.
             reason: For the history.
+            etag: Change it only if this is still its ETag.
+
+        Raises:
+            Conflict: ``STATE_001`` if there is no such revision, ``STATE_003`` if ``etag`` is given and is not its ETag
+                any more.
         """
         fields = {"revision": revision, "reason": reason}
-        request = json_request("POST", path("deployments", name, "rollback"), fields)
-        return (yield from self._api.fetch(request, Deployment))
+        request = json_request("POST", path("deployments", name, "rollback"), fields, etag=etag)
+        return (yield from self._api.tagged(request, Deployment))
 
     @listing
     def revisions(self, name: str) -> Items[DeploymentRevision]:
@@ -226,18 +149,34 @@ class Deployments(Resource[D]):
         return deployment
 
     @listing
-    def logs(self, name: str, *, offset: int = 0) -> Items[LogChunk]:
-        """What a deployment has logged so far, from byte ``offset`` on, in pieces."""
-        yield from read_all(self._api, path("deployments", name, "logs"), offset)
+    def logs(self, name: str, *, instance: str | None = None, offset: int = 0) -> Items[LogChunk]:
+        """What an instance has logged so far, in pieces.
+
+        Args:
+            name: The deployment.
+            instance: The ``run`` of an instance, which may have ended, or the name of a pod; None: the first one.
+            offset: Byte to begin with.
+
+        Raises:
+            NotFound: ``DEPLOY_001`` if no log of that instance is kept.
+            Unavailable: ``DEVICE_001`` if it is on another machine, or in a cluster only.
+        """
+        yield from read_all(self._api, path("deployments", name, "logs"), offset, _of(instance))
 
     @listing
-    def follow(self, name: str, *, offset: int = 0) -> Items[LogChunk]:
-        """What a deployment logs, as it logs it, until it stops."""
+    def follow(self, name: str, *, instance: str | None = None, offset: int = 0) -> Items[LogChunk]:
+        """What an instance logs, as it logs it, until it or the deployment ends; None: the first one at any time."""
 
         def ended() -> Steps[bool]:
-            return (yield from Deployments.get.steps(self, name)).state in _STOPPED
+            deployment = yield from Deployments.get.steps(self, name)
+            gone = instance is not None and deployment.target != "kubernetes" and instance not in deployment.runs
+            return gone or deployment.state in _STOPPED
 
-        yield from follow(self._api, path("deployments", name, "logs"), ended, offset)
+        yield from follow(self._api, path("deployments", name, "logs"), ended, offset, _of(instance))
+
+
+def _of(instance: str | None) -> dict[str, str]:
+    return {} if instance is None else {"instance": instance}
 
 
 def _limits(cpus: float | None, memory_bytes: int | None) -> dict[str, float | int] | None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from furoshiki.api import get_request, json_request
 from furoshiki.errors import DeadlineExceeded, JobFailed
@@ -32,7 +32,7 @@ class Job:
     """One job."""
 
     id: str
-    kind: str  # "build", "deploy", "stop" or "tune"
+    kind: str  # "build", "convert", "deploy", "image", "stop" or "tune"
     state: str  # "queued", "running", "succeeded", "failed" or "cancelled"
     progress: float = 0.0  # 0 to 1
     step: str | None = None  # what it is doing, in words
@@ -51,6 +51,23 @@ class Job:
 
 
 OnJob: TypeAlias = Callable[[Job], None]
+
+
+class Product(Protocol):
+    """What a job makes, such as a build; its state is its job's."""
+
+    @property
+    def state(self) -> str:
+        """``succeeded`` once it is made."""
+        ...
+
+    @property
+    def job_id(self) -> str:
+        """The job that makes it."""
+        ...
+
+
+M = TypeVar("M", bound=Product)
 
 
 class Jobs(Resource[D]):
@@ -118,6 +135,17 @@ class Jobs(Resource[D]):
             return (yield from Jobs.get.steps(self, job_id)).ended
 
         yield from follow(self._api, path("jobs", job_id, "log"), ended, offset)
+
+
+def until_made(
+    owner: Resource[Any], get: Callable[[], Steps[M]], *, timeout: float | None, progress: OnJob | None
+) -> Steps[M]:
+    """Waits for the job of what ``get`` gets, and gets it again; raises what :meth:`Jobs.wait` does."""
+    found = yield from get()
+    if found.state != "succeeded":
+        yield from Jobs.wait.steps(owner, found.job_id, timeout=timeout, progress=progress)
+        found = yield from get()
+    return found
 
 
 def _failure(job: Job) -> JobFailed:

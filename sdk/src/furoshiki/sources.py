@@ -33,6 +33,8 @@ FORMATS: Final = {
     "factory.json": "factory",
 }
 """Formats by how the name of the main file ends, or by its whole name."""
+PICKLES: Final = frozenset({".pkl", ".pickle", ".joblib", ".pth", ".ckpt", ".dill", ".cloudpickle"})
+"""How the names of files end that no registry takes: to read one is to run it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,15 +51,20 @@ def infer_format(files: list[str]) -> str:
     """The model format that the files' names say.
 
     Raises:
-        InvalidRequest: ``VALID_002`` if they name none or several.
+        InvalidRequest: ``VALID_002`` if they name none or several, ``MODEL_003`` if one is a pickle by its name.
     """
+    if pickled := next((name for name in files if Path(name).suffix.lower() in PICKLES), None):
+        raise InvalidRequest(
+            "MODEL_003",
+            f"File {pickled!r} is a pickle: to read it is to run it. Export the model, to ONNX for example.",
+        )
     ends = (end for name in files for end in (Path(name).suffix, Path(name).name) if end in FORMATS)
     found = {FORMATS[end] for end in ends}
     if len(found) != 1:
         raise InvalidRequest(
             "VALID_002",
             f"The format cannot be told from the file names (found {sorted(found) or 'none'}); "
-            f"expected one of {', '.join(FORMATS)}. Say it: format='onnx'.",
+            f"expected one of {', '.join(FORMATS)}. Say it: format='onnx', or --format onnx.",
         )
     return found.pop()
 

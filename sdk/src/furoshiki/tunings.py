@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from furoshiki.api import get_request, json_request
-from furoshiki.jobs import JobError, Jobs, OnJob
+from furoshiki.jobs import JobError, OnJob, until_made
 from furoshiki.resource import D, Resource, listing, operation
 from furoshiki.steps import Items, Steps, path
 
@@ -114,11 +115,8 @@ class Tunings(Resource[D]):
             JobFailed: If it failed.
             DeadlineExceeded: ``TIMEOUT_001``; the tuning goes on.
         """
-        tuning = yield from Tunings.get.steps(self, tuning_id)
-        if tuning.state != "succeeded":
-            yield from Jobs.wait.steps(self, tuning.job_id, timeout=timeout, progress=progress)
-            tuning = yield from Tunings.get.steps(self, tuning_id)
-        return tuning
+        get = partial(Tunings.get.steps, self, tuning_id)
+        return (yield from until_made(self, get, timeout=timeout, progress=progress))
 
     @operation
     def document(

@@ -50,6 +50,12 @@ class Variants(Resource[D]):
         return found.items
 
     @operation
+    def picture(self, model: str, version: int) -> Steps[bytes]:
+        """The picture of all converted forms of a version by latency, size and fidelity; SVG."""
+        where = path("models", model, "versions", version, "variants", "picture")
+        return (yield from self._api.send(get_request(where))).body
+
+    @operation
     def choose(
         self,
         model: str,

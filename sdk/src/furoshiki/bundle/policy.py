@@ -8,6 +8,7 @@ signed. A policy with an unknown field, or with a key that does not have its id,
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -87,6 +88,10 @@ class TrustPolicy:
     def present(self, now: datetime) -> datetime:
         """The time to judge validity at: a clock that is behind the policy's own time is not believed."""
         return now if self.issued_at is None else max(now, self.issued_at)
+
+    def revokes(self, key_id: str, digests: Iterable[str]) -> bool:
+        """Whether what that key signed, and what has those digests, is revoked."""
+        return key_id in self.revoked_keys or not self.revoked_digests.isdisjoint(digests)
 
     def to_bytes(self) -> bytes:
         """The policy as the canonical JSON that :func:`parse_policy` reads."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Final
 
 import click
@@ -11,8 +12,7 @@ from furoshiki.cli.alias import alias
 from furoshiki.cli.app import FuroGroup
 from furoshiki.cli.approve import approvals, approve
 from furoshiki.cli.audit import audit
-from furoshiki.cli.build import build
-from furoshiki.cli.cancel import cancel
+from furoshiki.cli.build import build, builds
 from furoshiki.cli.card import card, tag
 from furoshiki.cli.convert import convert
 from furoshiki.cli.deletion import model, version
@@ -23,6 +23,7 @@ from furoshiki.cli.exits import Exit
 from furoshiki.cli.gates import gates
 from furoshiki.cli.image import image
 from furoshiki.cli.infer import infer
+from furoshiki.cli.jobs import cancel, jobs
 from furoshiki.cli.keys import keys
 from furoshiki.cli.lineage import lineage
 from furoshiki.cli.login import login, logout, whoami
@@ -61,51 +62,19 @@ def furo() -> None:
     """
 
 
-for _command in (
-    alias,
-    approvals,
-    approve,
-    audit,
-    build,
-    cancel,
-    card,
-    convert,
-    deploy,
-    deployments,
-    deprecate,
-    devices,
-    gates,
-    history,
-    image,
-    infer,
-    keys,
-    lineage,
-    login,
-    logout,
-    logs,
-    model,
-    models,
-    ps,
-    pull,
-    push,
-    report,
-    requests,
-    rollback,
-    search,
-    signing,
-    stage,
-    stop,
-    tag,
-    tenants,
-    trust,
-    tune,
-    usage,
-    verify_command,
-    version,
-    versions,
-    webhooks,
-    whoami,
-):
+_SECTIONS: Final = {
+    "Models and versions": (
+        *(push, pull, models, versions, search, card, tag, report, lineage, model, version),
+        *(convert, tune),
+    ),
+    "From version to server": (build, builds, image, deploy, ps, deployments, logs, stop, infer, jobs, cancel),
+    "Stages": (stage, gates, approve, approvals, alias, rollback, deprecate, history),
+    "Trust and audit": (verify_command, trust, signing, audit),
+    "Access": (login, logout, whoami, keys, tenants),
+    "Use and events": (requests, usage, webhooks, devices),
+}
+furo.sections = {heading: tuple(str(command.name) for command in commands) for heading, commands in _SECTIONS.items()}
+for _command in itertools.chain.from_iterable(_SECTIONS.values()):
     furo.add_command(_command)
 
 

@@ -35,7 +35,7 @@ def list_aliases(app: App, *, ref: Ref) -> None:
 @_REASON
 @with_app
 def set_alias(app: App, *, ref: Ref, version: int, expected: int | None, override: bool, reason: str) -> None:
-    """Point an alias at a version: `furo alias set digits@champion 4 --expected 3 --reason "0.98"`."""
+    """Point an alias at a version. `furo alias set digits@champion 4 --expected 3 --reason "0.98"`."""
     assert ref.alias is not None  # parse_alias_ref
     moved = app.client.aliases.move(ref.model, ref.alias, version, expected=expected, reason=reason, override=override)
     show_one(app, moved, COLUMNS)

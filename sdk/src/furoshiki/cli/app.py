@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from types import MappingProxyType
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import click
 import msgspec
@@ -24,6 +25,8 @@ from furoshiki.errors import FuroshikiError
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_AROUND: Final = 6  # columns beside the names and texts of commands in help
 
 
 @dataclass(slots=True)
@@ -67,7 +70,21 @@ class App:
 
 
 class FuroGroup(click.Group):
-    """Turns expected errors into a sentence and an exit code; nothing expected ever shows a traceback."""
+    """Turns expected errors into a sentence and an exit code; nothing expected ever shows a traceback.
+
+    Its help lists the commands by ``sections``: the names of commands by heading, each command once.
+    """
+
+    sections: Mapping[str, Sequence[str]] = MappingProxyType({})
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
+        """Writes the commands of each section."""
+        longest = max(map(len, self.commands))
+        for heading, names in self.sections.items():
+            with formatter.section(heading):
+                limit = formatter.width - longest - _AROUND
+                texts = [self.commands[name].get_short_help_str(limit) for name in names]
+                formatter.write_dl([(name.ljust(longest), text) for name, text in zip(names, texts, strict=True)])
 
     def invoke(self, ctx: click.Context) -> Any:
         app = ctx.ensure_object(App)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import click
 
 from furoshiki.cli.app import App, with_app
+from furoshiki.cli.asking import confirm
 from furoshiki.cli.gates import show_readiness, target_option
 from furoshiki.cli.refs import Ref, parse_version_ref
 from furoshiki.cli.render import show_list, show_one
@@ -34,7 +35,7 @@ def approve(app: App, *, ref: Ref, target: str, state: str | None, comment: str)
         found = app.client.gates.readiness(ref.model, ref.version, target)
         if app.output == "table":
             show_readiness(app, found)
-        click.confirm(f"Approve {ref} for {target}?", abort=True, err=True)
+        confirm(f"Approve {ref} for {target}?", without="--state")
         state = found.state
     given = app.client.approvals.give(ref.model, ref.version, state=state, target=target, comment=comment)
     show_one(app, given, COLUMNS)

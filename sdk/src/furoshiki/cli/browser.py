@@ -55,7 +55,9 @@ def log_in(app: App, config: Config, wanted: str | None, *, browser: bool) -> Co
 
 
 def _chosen(providers: list[LoginProvider], wanted: str | None) -> LoginProvider:
-    names = ", ".join(provider.name for provider in providers) or "none"
+    if not providers:
+        raise click.UsageError("The registry knows no provider to log in with. Log in with a key: --key-file.")
+    names = ", ".join(provider.name for provider in providers)
     found = [provider for provider in providers if wanted in (None, provider.name)]
     if len(found) != 1:
         raise click.UsageError(f"The registry lets one log in with these providers: {names}. Choose with --provider.")

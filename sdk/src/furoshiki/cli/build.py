@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``furo build``."""
+"""``furo build`` and ``furo builds``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,18 @@ from furoshiki.builds import Build
 from furoshiki.cli.app import App, with_app
 from furoshiki.cli.bars import job_bar
 from furoshiki.cli.refs import Ref, parse_ref
-from furoshiki.cli.render import show_one
+from furoshiki.cli.render import show_list, show_one
 
+COLUMNS = {
+    "id": "BUILD",
+    "model": "MODEL",
+    "version": "VERSION",
+    "variant": "VARIANT",
+    "state": "STATE",
+    "tag": "BENTO",
+    "size": "BYTES",
+    "created_at": "CREATED",
+}
 FACTS = {
     "id": "Build",
     "state": "State",
@@ -34,11 +44,22 @@ FACTS = {
 @click.option("--timeout", type=float, help="Seconds to wait at most.")
 @with_app
 def build(app: App, *, ref: Ref, variant: str | None, wait: bool, timeout: float | None) -> None:
-    """Build the Bento of a version: `furo build digits@3 --wait`."""
+    """Build the Bento of a version. `furo build digits@3 --wait`."""
     made = app.client.builds.create(ref.model, version=ref.version, variant=variant)
     if wait:
         made = wait_for_build(app, made, timeout)
     show_one(app, made, FACTS)
+
+
+@click.command()
+@click.argument("build_id", metavar="BUILD", required=False)
+@with_app
+def builds(app: App, *, build_id: str | None) -> None:
+    """List the builds, newest first, or show the one called BUILD."""
+    if build_id is None:
+        show_list(app, app.client.builds.list(), COLUMNS)
+    else:
+        show_one(app, app.client.builds.get(build_id), FACTS)
 
 
 def wait_for_build(app: App, made: Build, timeout: float | None) -> Build:

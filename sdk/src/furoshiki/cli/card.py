@@ -25,7 +25,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--body", type=_FILE, help="Replace the text by this Markdown file.")
 @with_app
 def card(app: App, *, ref: Ref, fields: Path | None, body: Path | None) -> None:
-    """Show a model card, or change it: `furo card digits --fields card.json --body README.md`.
+    """Show a model card, or change it. `furo card digits --fields card.json --body README.md`.
 
     What is not given stays as it is. If somebody else changes the card meanwhile, nothing is changed.
     """
@@ -49,7 +49,7 @@ def card(app: App, *, ref: Ref, fields: Path | None, body: Path | None) -> None:
 )
 @with_app
 def tag(app: App, *, ref: Ref, tags: tuple[str, ...], remove: tuple[str, ...]) -> None:
-    """Set and remove tags: `furo tag digits team:vision`, `furo tag digits@3 --remove tried`."""
+    """Set and remove tags. `furo tag digits team:vision`, `furo tag digits@3 --remove tried`."""
     gone = {text.partition(":")[0] for text in (*tags, *remove)}
     if ref.version is None:
         model = app.client.models.get(ref.model)

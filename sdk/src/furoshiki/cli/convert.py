@@ -97,7 +97,7 @@ def convert(
     wait: bool,
     timeout: float | None,
 ) -> None:
-    """Convert MODEL@VERSION to another format or precision: `furo convert digits@3 --to tflite-int8`."""
+    """Convert a version to another format or precision. `furo convert digits@3 --to tflite-int8`."""
     if listed:
         _show_routes(app)
         return

@@ -10,6 +10,7 @@ from typing import Final
 import click
 
 from furoshiki.cli.app import App, with_app
+from furoshiki.cli.asking import confirm
 from furoshiki.cli.models import FACTS
 from furoshiki.cli.refs import Ref, parse_version_ref
 from furoshiki.cli.render import show_one
@@ -41,7 +42,7 @@ def delete_version(app: App, *, ref: Ref, reason: str, yes: bool) -> None:
     """Delete a version. It can be restored for some weeks; `furo versions MODEL --deleted` says until when."""
     assert ref.version is not None  # parse_version_ref
     if not yes:
-        click.confirm(f"Delete {ref}?", abort=True, err=True)
+        confirm(f"Delete {ref}?", without="--yes")
     with _explained(app):
         show_version(app, app.client.versions.delete(ref.model, ref.version, reason=reason))
 
@@ -64,7 +65,7 @@ def restore_version(app: App, *, ref: Ref, reason: str) -> None:
 def delete_model(app: App, *, name: str, reason: str, yes: bool) -> None:
     """Delete a model with all its versions. It can be restored for some weeks; `furo models --deleted` says until when."""
     if not yes:
-        click.confirm(f"Delete {name} and all its versions?", abort=True, err=True)
+        confirm(f"Delete {name} and all its versions?", without="--yes")
     with _explained(app):
         show_one(app, app.client.models.delete(name, reason=reason), FACTS)
 

@@ -13,7 +13,7 @@ from furoshiki.cli.ps import FACTS
 from furoshiki.cli.refs import Ref, parse_ref
 from furoshiki.cli.render import show_one
 from furoshiki.cli.sizes import parse_size
-from furoshiki.deployments import Deployment
+from furoshiki.deployed import Deployment
 
 _USABLE = ("succeeded", "running", "queued")
 

@@ -30,8 +30,16 @@ REVISIONS: Final = {
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _waiting(command: F) -> F:
+def _quoted(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    """An ETag with its quotes, which shells take away."""
+    return value if value is None or value.startswith('"') else f'"{value}"'
+
+
+def _changing(command: F) -> F:
     command = click.option("--timeout", type=float, help="Seconds to wait at most.")(command)
+    command = click.option(
+        "--etag", callback=_quoted, help="Only if it is still as `furo deployments show` showed it with this ETag."
+    )(command)
     wait = click.option("--wait/--no-wait", default=False, show_default=True, help="Wait until it is as wanted.")
     return wait(command)
 
@@ -57,7 +65,7 @@ def show(app: App, *, name: str) -> None:
 @click.option("--auth", type=click.Choice(["api_key", "open"]), help="Who may call it.")
 @click.option("--cpus", type=float, help="The most processors of each instance; give --memory too, or it has no limit.")
 @click.option("--memory", callback=parse_size, help="The most memory of each instance, such as 512M.")
-@_waiting
+@_changing
 @with_app
 def update(
     app: App,
@@ -69,6 +77,7 @@ def update(
     auth: str | None,
     cpus: float | None,
     memory: int | None,
+    etag: str | None,
     wait: bool,
     timeout: float | None,
 ) -> None:
@@ -80,7 +89,7 @@ def update(
         raise click.UsageError("Name MODEL[@VERSION] or --image, not both.")
     build_id = None if ref is None else build_of(app, ref, variant, timeout=timeout).id
     changed = app.client.deployments.update(
-        name, build_id=build_id, image_id=image_id, auth=auth, cpus=cpus, memory_bytes=memory
+        name, build_id=build_id, image_id=image_id, auth=auth, cpus=cpus, memory_bytes=memory, etag=etag
     )
     show_changed(app, changed, wait=wait, timeout=timeout, doing="Updating")
 
@@ -88,11 +97,11 @@ def update(
 @deployments.command()
 @click.argument("name")
 @click.argument("replicas", type=click.IntRange(min=1))
-@_waiting
+@_changing
 @with_app
-def scale(app: App, *, name: str, replicas: int, wait: bool, timeout: float | None) -> None:
+def scale(app: App, *, name: str, replicas: int, etag: str | None, wait: bool, timeout: float | None) -> None:
     """Run so many instances."""
-    changed = app.client.deployments.update(name, replicas=replicas)
+    changed = app.client.deployments.update(name, replicas=replicas, etag=etag)
     show_changed(app, changed, wait=wait, timeout=timeout, doing="Scaling")
 
 
@@ -100,13 +109,20 @@ def scale(app: App, *, name: str, replicas: int, wait: bool, timeout: float | No
 @click.argument("name")
 @click.option("--revision", type=click.IntRange(min=1), help="Which one; what served last if left out.")
 @click.option("--reason", help="For the history.")
-@_waiting
+@_changing
 @with_app
 def rollback(
-    app: App, *, name: str, revision: int | None, reason: str | None, wait: bool, timeout: float | None
+    app: App,
+    *,
+    name: str,
+    revision: int | None,
+    reason: str | None,
+    etag: str | None,
+    wait: bool,
+    timeout: float | None,
 ) -> None:
     """Go back to an earlier revision."""
-    changed = app.client.deployments.rollback(name, revision=revision, reason=reason)
+    changed = app.client.deployments.rollback(name, revision=revision, reason=reason, etag=etag)
     show_changed(app, changed, wait=wait, timeout=timeout, doing="Rolling back")
 
 

@@ -17,7 +17,7 @@ _SECONDS = 60.0
 @click.command()
 @with_app
 def devices(app: App) -> None:
-    """Show what this machine can run models on, and why not on the rest."""
+    """Show what this machine runs models on, and why not the rest."""
     place = place_of("runners")
     if place is None:
         raise Unavailable(

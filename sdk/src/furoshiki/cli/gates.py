@@ -24,14 +24,14 @@ target_option = click.option(
 
 @click.group()
 def gates() -> None:
-    """Say what a version needs to enter a stage or get an alias, and meet it."""
+    """Say what a stage or an alias asks of a version, and meet it."""
 
 
 @gates.command()
 @click.argument("target", required=False)
 @with_app
 def show(app: App, *, target: str | None) -> None:
-    """Print the gates of a stage or alias as JSON, or of all that have some."""
+    """Print the gates of TARGET, or all there are, as JSON. TARGET is a stage or an alias, such as @champion."""
     print_json(app.client.gates.all() if target is None else app.client.gates.get(target).gates)
 
 
@@ -40,7 +40,7 @@ def show(app: App, *, target: str | None) -> None:
 @click.argument("file", type=click.File("rb"))
 @with_app
 def set_gates(app: App, *, target: str, file: IO[bytes]) -> None:
-    """Replace the gates of TARGET with those in FILE, a JSON object; '-' is stdin."""
+    """Replace the gates of TARGET with those in FILE. It holds a JSON object, an empty one for no gates; '-' is stdin."""
     print_json(app.client.gates.put(target, _object(file)).gates)
 
 
@@ -63,7 +63,7 @@ def check(app: App, *, ref: Ref, target: str) -> None:
 @click.argument("file", type=click.File("rb"), required=False)
 @with_app
 def evidence(app: App, *, ref: Ref, kind: str | None, file: IO[bytes] | None) -> None:
-    """List the evidence about a version, or add the JSON document FILE to it."""
+    """List the evidence about a version, or add some. FILE holds a JSON document."""
     assert ref.version is not None  # parse_version_ref
     if kind is None:
         show_list(app, app.client.gates.evidence(ref.model, ref.version), EVIDENCE)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +12,7 @@ import click
 from furoshiki.cli.app import App, with_app
 from furoshiki.cli.bars import job_bar, transfer_bar
 from furoshiki.cli.image_registry import pull, push, verify
-from furoshiki.cli.refs import Ref, parse_ref
+from furoshiki.cli.refs import parse_ref
 from furoshiki.cli.render import print_json, show_facts, show_list, show_one
 from furoshiki.errors import NotFound
 from furoshiki.images import Image
@@ -56,7 +57,7 @@ def image() -> None:
 
 
 @image.command("build")
-@click.argument("source", metavar="BUILD_ID|MODEL@VERSION")
+@click.argument("source", metavar="BUILD_ID|MODEL[@VERSION]")
 @click.option("--builder", type=click.Choice(["auto", "buildah", "layers", "bentoml"]), help="auto if left out.")
 @click.option("--device", type=click.Choice(["cpu", "cuda", "edge"]), help="Class of the base image; cpu if left out.")
 @click.option("--architecture", help="Of the processor, such as arm64; amd64 if left out.")
@@ -77,9 +78,9 @@ def build_image(
 ) -> None:
     """Make the image of a built Bento.
 
-    Of a build, or of the newest build of a version: `furo image build digits@3 --follow`.
+    Of a build, or of the newest build of a model or version: `furo image build digits@3 --follow`.
     """
-    build_id = source if "@" not in source else _newest_build(app, parse_ref(click.get_current_context(), None, source))
+    build_id = _build_of(app, source)
     made = app.client.images.create(build_id, builder=builder, device=device, architecture=architecture)
     if follow:
         for chunk in app.client.jobs.follow(made.job_id):
@@ -128,11 +129,15 @@ image.add_command(push)
 image.add_command(pull)
 
 
-def _newest_build(app: App, ref: Ref) -> str:
-    """The newest finished build of a version."""
+def _build_of(app: App, source: str) -> str:
+    """The build of that id; else the newest finished build of a version, or of any version of a model."""
+    if "@" not in source:
+        with suppress(NotFound):
+            return app.client.builds.get(source).id
+    ref = parse_ref(click.get_current_context(), None, source)
     for build in app.client.builds.list():
-        if (build.model, build.version, build.state) == (ref.model, ref.version, "succeeded"):
-            app.say(f"Of build {build.id}, {build.variant}.")
+        if (build.model, build.state) == (ref.model, "succeeded") and ref.version in (None, build.version):
+            app.say(f"Of build {build.id}, {build.model}@{build.version} {build.variant}.")
             return build.id
     raise NotFound("BUILD_001", f"{ref} has no finished build. Run `furo build {ref} --wait` first.")
 

@@ -19,6 +19,7 @@ import click
 from furoshiki.cli.app import App, with_app
 from furoshiki.cli.bars import transfer_bar
 from furoshiki.cli.installation import run_installed
+from furoshiki.cli.refs import refuse_missing_folder
 from furoshiki.errors import LOCAL_FILE, InvalidRequest
 
 P = ParamSpec("P")
@@ -139,6 +140,7 @@ class _Found:
 @contextmanager
 def _located(app: App, target: str, *, folder: bool = False) -> Iterator[_Found]:
     """A folder or a reference as it is; an id as a folder that goes with the block."""
+    refuse_missing_folder(target)
     if Path(target).is_dir() or ("/" in target and not folder):
         yield _Found(target)
         return

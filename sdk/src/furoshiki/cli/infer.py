@@ -67,7 +67,7 @@ def infer(
     deployment: str | None,
     timeout: float | None,
 ) -> None:
-    """Run a model once: `furo infer digits --input X=@rows.npy`.
+    """Run a model once. `furo infer digits --input X=@rows.npy`.
 
     JSON values are given the datatype that the model declares; a .npy file is sent as it is.
     """

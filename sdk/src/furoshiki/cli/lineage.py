@@ -19,7 +19,7 @@ _DIGEST_CHARS = 19  # "sha256:" and twelve digits
 @click.argument("ref", callback=parse_ref, metavar="MODEL[@VERSION]")
 @with_app
 def lineage(app: App, *, ref: Ref) -> None:
-    """Show where a version comes from and what became of it: `furo lineage digits@3`."""
+    """Show where a version comes from and what became of it. `furo lineage digits@3`."""
     number = ref.version or app.client.versions.resolve(ref.model).version
     graph = app.client.versions.lineage(ref.model, number)
     if app.output == "json":

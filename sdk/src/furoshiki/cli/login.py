@@ -56,7 +56,9 @@ def login(
     provider: str | None,
     no_browser: bool,
 ) -> None:
-    """Check an API key, or log in with a browser, and remember it with the services it is for.
+    """Check a key, or log in with a browser, and remember it.
+
+    With the services it is for.
 
     The key is read from a file, from stdin or from a hidden prompt, never from an argument: arguments can be seen by every
     process of the machine. What is saved is in a file that only you can read (mode 0600).
@@ -81,7 +83,7 @@ def login(
 @click.command()
 @with_app
 def logout(app: App) -> None:
-    """Forget the saved key or login; a login is ended at its provider, too. Where the services are stays."""
+    """Forget the saved key or login. A login is ended at its provider, too. Where the services are stays."""
     path = config_path()
     config = read_config(path)
     if config is None or not config.api_key:

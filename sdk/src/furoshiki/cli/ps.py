@@ -18,6 +18,7 @@ COLUMNS = {
     "target": "TARGET",
     "auth": "AUTH",
     "url": "URL",
+    "runs": "INSTANCES",
     "drift": "DRIFT",
     "updated_at": "UPDATED",
 }
@@ -41,6 +42,7 @@ FACTS = {
     "build_id": "Build",
     "image_id": "Image",
     "job_id": "Job",
+    "etag": "ETag",
     "updated_at": "Updated",
 }
 

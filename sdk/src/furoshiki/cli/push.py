@@ -61,7 +61,7 @@ def push(
     inputs: tuple[Tensor, ...],
     results: tuple[Tensor, ...],
 ) -> None:
-    """Register SOURCE, a file or a directory, as the next version of a model.
+    """Register a file or directory as a model's next version.
 
     Large files go in parts over several connections. After a cut, push again: what arrived is not sent twice.
     """
@@ -90,9 +90,10 @@ def push(
 )
 @with_app
 def pull(app: App, *, ref: Ref, directory: Path, co_signature: Path | None) -> None:
-    """Download a version's signed bundle into DIRECTORY, which must be new or empty.
+    """Download a version's signed bundle.
 
-    Every digest is checked; the directory appears complete or not at all. `furo verify` checks who signed it.
+    DIRECTORY must be new or empty. Every digest is checked; the directory appears complete or not at all. `furo verify`
+    checks who signed it.
     """
     version = app.client.versions.resolve(ref.model, ref.selector)
     with transfer_bar(app) as progress:

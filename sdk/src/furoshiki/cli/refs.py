@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import click
+
+from furoshiki.errors import LOCAL_FILE, InvalidRequest
 
 _REF: Final = re.compile(r"(?P<model>[a-z0-9][a-z0-9._-]{0,62})(@(?P<version>[1-9][0-9]{0,9}))?")
 _ALIAS: Final = re.compile(r"(?P<model>[a-z0-9][a-z0-9._-]{0,62})@(?P<alias>[a-z][a-z0-9._-]{0,62})")
@@ -66,3 +69,13 @@ def parse_alias_ref(ctx: click.Context, param: click.Parameter | None, value: st
             f"{value!r} names no alias; expected MODEL@ALIAS, such as digits@champion.", ctx, param
         )
     return ref
+
+
+def refuse_missing_folder(text: str) -> None:
+    """Refuses what can only be meant as a folder and is none: a path that begins with ``.``, ``/`` or ``~``.
+
+    Raises:
+        InvalidRequest: ``CLIENT_004`` if it is such a path.
+    """
+    if text.startswith((".", "/", "~")) and not Path(text).is_dir():
+        raise InvalidRequest(LOCAL_FILE, f"There is no folder {text!r}.")

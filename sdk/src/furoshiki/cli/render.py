@@ -36,11 +36,11 @@ def show_list(app: App, values: Iterable[Any], columns: Columns) -> None:
 
 
 def show_one(app: App, value: Any, columns: Columns) -> None:
-    """Prints one line per attribute, or a JSON object of everything known."""
+    """Prints one line per attribute, or a JSON object of everything known; headings of lists will do."""
     if app.output == "json":
         print_json(value)
         return
-    show_facts([(heading, _attribute(value, name)) for name, heading in columns.items()])
+    show_facts([(_fact(heading), _attribute(value, name)) for name, heading in columns.items()])
 
 
 def show_facts(facts: Sequence[tuple[str, object]]) -> None:
@@ -73,6 +73,10 @@ def _attribute(value: object, name: str) -> object:
     for part in name.split("."):
         value = None if value is None else getattr(value, part)
     return value
+
+
+def _fact(heading: str) -> str:
+    return heading.capitalize() if heading.isupper() else heading
 
 
 def _cell(value: object) -> str:

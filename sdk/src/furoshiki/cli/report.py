@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``furo report``: the forms of a version and how they compare with their source; one report, its picture, the choice."""
+"""``furo report``: the forms of a version and how they compare with their source; one report, their pictures, the choice."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OBJECTIVES: Final = ("source", "latency", "throughput", "size", "fidelity")
 @click.command()
 @click.argument("ref", callback=parse_ref, metavar="MODEL[@VERSION]")
 @click.argument("variant", required=False)
-@click.option("--picture", type=click.Path(path_type=Path), help="Write the report's picture to this FILE (SVG).")
+@click.option("--picture", type=click.Path(path_type=Path), help="Write the picture of the report, or of all variants, to FILE (SVG).")
 @click.option("--choose", type=click.Choice(OBJECTIVES), help="Say which form to use for this, and why.")
 @click.option("--device", default="cpu", show_default=True, help="Where it is to run, with --choose.")
 @click.option("--fidelity", type=float, help="The least cosine with the source's answers, with --choose.")
@@ -46,7 +46,7 @@ def report(
     device: str,
     fidelity: float | None,
 ) -> None:
-    """Show how variants compare with their source: `furo report digits@3`, `furo report digits@3 tflite-int8/cpu`."""
+    """Show how variants compare with their source. `furo report digits@3`, `furo report digits@3 tflite-int8/cpu`."""
     client = app.client
     version = ref.version or client.versions.resolve(ref.model).version
     if choose is not None:
@@ -55,13 +55,20 @@ def report(
         return
     forms = client.variants.list(ref.model, version)
     if variant is None:
-        show_list(app, forms, FORMS)
+        if picture is not None:
+            _write(app, picture, client.variants.picture(ref.model, version))
+        else:
+            show_list(app, forms, FORMS)
         return
     conversion = next((form.conversion for form in forms if form.name == variant), None)
     if conversion is None:
         raise NotFound("CONVERT_001", f"{ref.model}@{version} has no converted variant {variant!r}.")
     if picture is not None:
-        picture.write_bytes(client.conversions.picture(conversion, variant=variant))
-        app.say(f"Wrote {picture}.")
-        return
-    click.echo(client.conversions.report(conversion, variant=variant).decode())
+        _write(app, picture, client.conversions.picture(conversion, variant=variant))
+    else:
+        click.echo(client.conversions.report(conversion, variant=variant).decode())
+
+
+def _write(app: App, file: Path, picture: bytes) -> None:
+    file.write_bytes(picture)
+    app.say(f"Wrote {file}.")

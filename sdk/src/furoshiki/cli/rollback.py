@@ -38,7 +38,7 @@ def rollback(app: App, *, ref: Ref, reason: str) -> None:
 @click.option("--at", "moment", type=_TIME, help="What was in PRODUCTION then; UTC unless it names an offset.")
 @with_app
 def history(app: App, *, ref: Ref, moment: datetime | None) -> None:
-    """List who moved which version where, when and why, or tell what was in PRODUCTION at a moment."""
+    """List what moved between stages, by whom and why. With --at: what was in PRODUCTION at a moment."""
     if moment is None:
         show_list(app, app.client.models.history(ref.model), COLUMNS)
         return
@@ -67,7 +67,7 @@ def history(app: App, *, ref: Ref, moment: datetime | None) -> None:
 @click.option("--undo", is_flag=True, help="Take the deprecation back.")
 @with_app
 def deprecate(app: App, *, ref: Ref, reason: str, sunset: datetime | None, message: str, undo: bool) -> None:
-    """Say that a version is not to be used any more: every inference answer of it carries that."""
+    """Say that a version is not to be used any more. Every inference answer of it carries that."""
     assert ref.version is not None  # parse_version_ref
     stages = app.client.stages
     if undo:

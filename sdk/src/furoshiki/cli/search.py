@@ -41,7 +41,7 @@ def search(
     created_before: datetime | None,
     order: str,
 ) -> None:
-    """Find models whose name, description, tags or metadata have words that begin with WORDS."""
+    """Find models by words, tags and stage. Each of WORDS begins a word of name, description, tags or metadata."""
     found = app.client.models.list(
         " ".join(words) or None,
         tags=tags,

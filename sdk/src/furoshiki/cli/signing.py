@@ -26,7 +26,7 @@ _REASON = click.option("--reason", required=True, help="Why; kept in the tenant'
 
 @click.group()
 def signing() -> None:
-    """Signing keys: list, rotate and revoke them, and what others need to verify."""
+    """List, rotate and revoke signing keys; revoke versions."""
 
 
 @signing.command("keys")
@@ -74,7 +74,7 @@ def revoke(app: App, *, target: str, reason: str) -> None:
 @signing.command("p256-key")
 @with_app
 def p256_key(app: App) -> None:
-    """Print the public key of co-signatures, for `model_signing verify key --public_key`."""
+    """Print the public key of co-signatures. It is for `model_signing verify key --public_key`."""
     click.echo(app.client.signing.p256_key(), nl=False)
 
 
@@ -82,7 +82,9 @@ def p256_key(app: App) -> None:
 @click.option("--tenant", required=True, help="Whose signatures are to be verified.")
 @click.argument("keys", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def policy(tenant: str, keys: tuple[Path, ...]) -> None:
-    """Print a trust policy that trusts the public keys in the files KEYS (PEM), without any network.
+    """Print a trust policy made of public keys, without any network.
+
+    KEYS are files of public keys (PEM).
 
     For `furo verify --policy` and for an inference service's folder of trust policies.
     """

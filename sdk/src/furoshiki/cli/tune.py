@@ -41,7 +41,7 @@ POINTS: Final = {
 @click.option("--timeout", type=float, help="Seconds to wait at most.")
 @with_app
 def tune(app: App, *, ref: Ref, variant: str | None, wait: bool, timeout: float | None) -> None:
-    """Measure how a version runs fastest on the registry's worker: `furo tune digits@3 --wait`."""
+    """Measure how a version runs fastest on the worker. `furo tune digits@3 --wait`."""
     tuning = app.client.tunings.create(ref.model, version=ref.version, variant=variant)
     if wait:
         with job_bar(app, f"Tuning {tuning.model}@{tuning.version}") as progress:

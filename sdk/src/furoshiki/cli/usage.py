@@ -31,7 +31,7 @@ COLUMNS = {
 @click.option("--tenant", help="Another tenant; for platform administrators.")
 @with_app
 def usage(app: App, *, start: datetime | None, end: datetime | None, by: str, tenant: str | None) -> None:
-    """Show what was used of the inference services and what is kept, beside the limits."""
+    """Show what was used and what is kept, beside the limits."""
     report = app.client.usage.report(start=start, end=end, group_by=by, tenant=tenant)
     if app.output == "json":
         print_json(report)

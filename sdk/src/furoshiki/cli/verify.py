@@ -12,7 +12,7 @@ import click
 from furoshiki.bundle import TrustPolicy, Verified, parse_policy, verify
 from furoshiki.cli.app import App, with_app
 from furoshiki.cli.bars import checking_bar, transfer_bar
-from furoshiki.cli.refs import Ref, parse_any_ref, parse_version_ref
+from furoshiki.cli.refs import Ref, parse_any_ref, parse_version_ref, refuse_missing_folder
 from furoshiki.cli.render import print_json, show_facts
 
 
@@ -33,13 +33,16 @@ from furoshiki.cli.render import print_json, show_facts
 )
 @with_app
 def verify_command(app: App, *, target: str, policy_file: IO[bytes], expect: Ref | None) -> None:
-    """Verify a signed bundle: a directory, without any network, or a version of the registry.
+    """Verify a signed bundle.
+
+    TARGET is a directory, which needs no network, or a version of the registry, such as digits@3.
 
     Signature, signer, every file's digest and size, and that there is nothing else. The policy alone decides who is
     trusted. Exit code 7 names the first rule that was broken.
     """
     policy = parse_policy(policy_file.read())
     directory = Path(target)
+    refuse_missing_folder(target)
     if directory.is_dir():
         verified = _verify(app, directory, policy, expect)
     else:
@@ -52,7 +55,7 @@ def verify_command(app: App, *, target: str, policy_file: IO[bytes], expect: Ref
 @click.command()
 @with_app
 def trust(app: App) -> None:
-    """Print the tenant's trust policy, for `furo verify --policy`: `furo trust > trust.json`."""
+    """Print whom the tenant trusts. `furo trust > trust.json`, for `--policy` of the commands that verify."""
     click.echo(app.client.trust().to_bytes())
 
 

@@ -153,6 +153,8 @@ class FakeConversions:
         }
         if rest == ["choice"]:
             return json_answer({"variant": source, "why": "onnx-fp32/cpu was uploaded and runs on cpu."})
+        if rest == ["picture"]:
+            return Answer(body=b"<svg/>")
         if rest:
             return None
         forms: list[dict[str, Any]] = [

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
+from furoshiki.testing.catalogue import check, tagged
 from furoshiki.testing.exchange import Answer, Call, Problem, json_answer, page
 
 Thing = dict[str, Any]
@@ -13,6 +15,7 @@ Thing = dict[str, Any]
 _DEPLOYING: Final = {"queued": "pending", "running": "starting", "succeeded": "running"}
 _STOPPING: Final = {"queued": "stopping", "running": "stopping", "succeeded": "stopped"}
 _TEMPLATE: Final = ("build_id", "image_id", "model", "version", "digest", "target", "auth", "limits")
+_RUN: Final = "r"
 _LOG: Final = b"serving\nready\n"
 
 
@@ -61,9 +64,11 @@ class FakeDeployments:
             return self._read(call, deployment, rest)
         match method, rest:
             case "PATCH", []:
-                return json_answer(self._change(deployment, call.fields()), 202)
+                check(self._shown(deployment), call)
+                return replace(tagged(self._change(deployment, call.fields())), status=202)
             case "POST", ["rollback"]:
-                return json_answer(self._roll_back(deployment, call.fields()), 202)
+                check(self._shown(deployment), call)
+                return replace(tagged(self._roll_back(deployment, call.fields())), status=202)
             case "POST", ["stop"]:
                 deployment["job_id"] = self._start("stop")["id"]
                 return json_answer(self._shown(deployment), 202)
@@ -73,12 +78,14 @@ class FakeDeployments:
         name = deployment["name"]
         match rest:
             case []:
-                return json_answer(self._shown(deployment))
+                return tagged(self._shown(deployment))
             case ["revisions"]:
                 return page(self._revisions[name][::-1], call)
             case ["events"]:
                 return page(self._events[name][::-1], call)
             case ["logs"]:
+                if call.query.get("instance", _RUN) != _RUN:
+                    raise Problem(404, "DEPLOY_001", "No log of that instance is kept.")
                 start = int(call.query.get("offset", "0"))
                 return Answer(headers={"x-log-size": str(len(_LOG))}, body=_LOG[start:])
         return None
@@ -136,7 +143,7 @@ class FakeDeployments:
             state = "running"  # what served before goes on
         error = {"code": "JOB_002", "message": "As told."} if job["state"] == "failed" else None
         url = self._url() if state == "running" else None
-        run = {"run": "r", "revision": deployment["serving_revision"], "state": "ready", "host": "here", "url": url}
+        run = {"run": _RUN, "revision": deployment["serving_revision"], "state": "ready", "host": "here", "url": url}
         kept = state == "running" and deployment["target"] != "kubernetes"
         instances = [{**run, "pid": None}] * deployment["replicas"] if kept else []
         drift = [] if error is None else ["it is not as wanted"]

@@ -67,7 +67,7 @@ class FakeService(httpx.BaseTransport, httpx.AsyncBaseTransport):
         self._failures += [lambda: _problem(problem, "told", oip=False)] * times
 
     def cut_next(self, *, times: int = 1) -> None:
-        """Cuts the connection of the next ``times`` calls after the request was sent. Not over :func:`loopback`."""
+        """Cuts the connection of the next ``times`` calls after the request was sent. Not over loopback."""
 
         def cut() -> Answer:
             raise httpx.ReadError("connection cut, as told")
