@@ -51,7 +51,7 @@ $(VENV)/python:
 	@touch $@
 
 $(VENV)/demo: $(LOCKS)/demo.txt sdk/pyproject.toml | $(VENV)/python
-	@echo "Installing the pinned packages of $< (about 600 MB)"
+	@echo "Installing the pinned packages of $< (about 700 MB)"
 	@$(PIP) $(LOCKED) $<
 	@$(PIP) --no-deps --no-build-isolation --editable sdk
 	@touch $@
