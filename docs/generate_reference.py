@@ -21,11 +21,12 @@ from pydantic_core import PydanticUndefined
 
 import core.telemetry.metrics
 from core.errors import ErrorCode
+from core.features import Feature
 from core.settings import variable_name
 from registry_api.http.problem import status_of as registry_status
 from registry_api.settings.registry import Settings as RegistrySettings
 from registry_api.settings.worker import WorkerSettings
-from services.edge.features import DEFAULT_FEATURES, Feature
+from services.edge.features import DEFAULT_FEATURES
 from services.edge.status import http_status
 from services.inference.settings import InferenceSettings
 from services.openapi.document import document
@@ -126,7 +127,7 @@ def _names(item: ast.stmt) -> list[str]:
 
 def features_page() -> str:
     """Every feature that can be switched per tenant."""
-    meanings = _comments(ROOT / "services" / "edge" / "features.py")["Feature"]
+    meanings = _comments(ROOT / "core" / "features.py")["Feature"]
     rows = [
         f"| `{feature}` | {'on' if feature in DEFAULT_FEATURES else 'off'} | {meanings[feature.name]} |"
         for feature in Feature

@@ -190,7 +190,7 @@ def _build_handler(platform: Platform, own: WorkerSettings) -> BuildHandler:
     )
     wheels = WheelCache(INSTALLATION / "sdk", settings.home.resolve() / "wheels")
     builder = BentoBuilder(platform.store, platform.keys, platform.clock, wheels=wheels, options=options)
-    return BuildHandler(_tools(platform), builder=builder, options=options)
+    return BuildHandler(_tools(platform), builder=builder, blobs=tenant_blobs(platform), options=options)
 
 
 def _image_handler(platform: Platform, own: WorkerSettings) -> ImageHandler:

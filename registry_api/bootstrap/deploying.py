@@ -17,6 +17,7 @@ from registry_api.deployments.credentials import ProbeKeys
 from registry_api.deployments.deploying import DeployHandler
 from registry_api.deployments.drift import Drift
 from registry_api.deployments.ending import Ender
+from registry_api.deployments.handling import Handling
 from registry_api.deployments.instancing import InstanceConverger
 from registry_api.deployments.kubernetes.opening import missing
 from registry_api.deployments.launching import Launcher
@@ -76,8 +77,7 @@ def open_deploying(platform: Platform, own: WorkerSettings) -> Deploying:
     lacking = _lacking(own)
     clustering = None if lacking else open_clustering(platform, own, images=images, repairer=repairer)
     convergers = Convergers(instances, clustering.converger if clustering else None, missing=lacking)
-    deploy = DeployHandler(db, clock, jobs=jobs, claims=claims, convergers=convergers, ender=ender, timeout=timeout)
-    stop = StopHandler(db, clock, jobs=jobs, claims=claims, convergers=convergers, timeout=timeout)
+    handling = Handling(db=db, clock=clock, jobs=jobs, claims=claims, convergers=convergers, timeout=timeout)
     watch = DeploymentWatch(
         db,
         clock,
@@ -88,7 +88,7 @@ def open_deploying(platform: Platform, own: WorkerSettings) -> Deploying:
         drift=Drift(targets, folder=settings.deployments_dir, host=host),
     )
     return Deploying(
-        handlers=(deploy, stop),
+        handlers=(DeployHandler(handling, ender), StopHandler(handling)),
         presence=presence,
         watch=watch,
         cluster_watch=clustering.watch if clustering else None,

@@ -21,6 +21,8 @@ from registry_api.db.session import Session
 from registry_api.jobs.interface import JobTask, Outcome
 from registry_api.models.source import Source
 from registry_api.models.transfer import upload, upload_bytes
+from registry_api.models.uploads.admission import admit_product
+from registry_api.models.uploads.interface import TenantBlobs
 from registry_api.products.events import tell_success
 from registry_api.products.handler import ProductHandler, Tools
 from registry_api.tunings.repository import TuningRepository
@@ -34,14 +36,16 @@ class BuildHandler(ProductHandler[BuildOptions]):
     Args:
         tools: What it works with.
         builder: Makes Bentos.
+        blobs: Knows what a tenant may keep.
         options: Folders and limits.
     """
 
     product = BUILD
 
-    def __init__(self, tools: Tools, *, builder: BentoBuilder, options: BuildOptions) -> None:
+    def __init__(self, tools: Tools, *, builder: BentoBuilder, blobs: TenantBlobs, options: BuildOptions) -> None:
         super().__init__(tools, options=options)
         self._builder = builder
+        self._blobs = blobs
 
     async def run(self, task: JobTask) -> Outcome:
         """Makes, signs and stores the Bento."""
@@ -56,6 +60,7 @@ class BuildHandler(ProductHandler[BuildOptions]):
             blobs = (bento.digest, bento.signature_digest, bento.archive_digest)
             await self._check_stored(session, source, blobs)
             await BuildRepository(session, source.tenant).finish(build_id, bento)
+            await admit_product(self._blobs, session, source.tenant)
             await tell_success(session, BUILD, task.job, source, digest=bento.digest)
 
         result = {"build": build_id, "tag": bento.tag, "digest": bento.digest, "archive_digest": bento.archive_digest}

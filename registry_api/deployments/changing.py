@@ -20,6 +20,7 @@ from registry_api.deployments.service import check_replicas, found_deployment
 from registry_api.deployments.states import DeploymentState
 from registry_api.deployments.templates import Templates
 from registry_api.deployments.values import Change, Deployment, Template
+from registry_api.deployments.wording import counted
 from registry_api.http.auth import Principal
 from registry_api.http.etags import NO_PRECONDITION, Precondition
 from registry_api.jobs.interface import JobKind, NewJob
@@ -143,12 +144,12 @@ class DeploymentChanges:
         history = HistoryRepository(session, before.tenant)
         if wanted != before.template:
             number += 1
-            revision = Revision(number=number, template=wanted, reason=reason, created_by=caller.key_id, created_at=now)
+            revision = Revision(number=number, template=wanted, reason=reason, created_by=caller.name, created_at=now)
             await history.revise(before.id, revision)
         spec = {"deployment": before.id, "after": before.job_id}
         job = await self._jobs.enqueue(session, NewJob(tenant=before.tenant, kind=JobKind.DEPLOY, spec=spec))
         await self._jobs.cancel_within(session, before.tenant, before.job_id)
-        kind, message = _told(before, number, replicas, reason)
+        kind, message = _told(caller.name, before, number, replicas, reason)
         await history.tell(before.id, kind, message, at=now)
         deployments = DeploymentRepository(session, before.tenant)
         return await deployments.want(before, wanted, job, revision=number, replicas=replicas, now=now)
@@ -162,13 +163,13 @@ def _changed_meanwhile(deployment: Deployment) -> Conflict:
     return Conflict(ErrorCode.STATE_CONFLICT, f"Deployment {deployment.name!r} was changed meanwhile. Try again.")
 
 
-def _told(before: Deployment, number: int, replicas: int, reason: str) -> tuple[HappeningKind, str]:
+def _told(who: str, before: Deployment, number: int, replicas: int, reason: str) -> tuple[HappeningKind, str]:
     if replicas != before.replicas:
-        return HappeningKind.SCALED, f"Somebody wants {replicas} instances; there were to be {before.replicas}."
+        return HappeningKind.SCALED, f"{who!r} wants {counted(replicas, 'instance')} instead of {before.replicas}."
     if reason:
-        return HappeningKind.ROLLED_BACK, f"Somebody wants revision {number}: {reason}."
+        return HappeningKind.ROLLED_BACK, f"{who!r} wants revision {number}: {reason}."
     again = "again" if number == before.revision else f"instead of {before.revision}"
-    return HappeningKind.UPDATED, f"Somebody wants revision {number} {again}."
+    return HappeningKind.UPDATED, f"{who!r} wants revision {number} {again}."
 
 
 def _refuse_ended(deployment: Deployment) -> None:

@@ -7,64 +7,41 @@ job waits for the one before it, aims at the deployment's goal, and when it fail
 
 from __future__ import annotations
 
-from typing import Final
-
-from core.clock import Clock
-from core.errors import Conflict, ErrorCode, Unavailable
-from registry_api.db.session import Database, Session
-from registry_api.deployments.claims import Claims
-from registry_api.deployments.converger import Convergers
+from core.errors import Conflict, ErrorCode
+from registry_api.db.session import Session
 from registry_api.deployments.ending import Ender
+from registry_api.deployments.handling import Handling
 from registry_api.deployments.history.repository import HistoryRepository
 from registry_api.deployments.history.values import HappeningKind, Revision, first_revision
-from registry_api.deployments.readiness import until
 from registry_api.deployments.repository import DeploymentRepository
 from registry_api.deployments.values import Deployment
 from registry_api.jobs.interface import Apply, Fault, Job, JobKind, JobTask, Outcome
-from registry_api.jobs.service import JobService
-
-PATIENCE: Final = 0.1
-"""Of an attempt's time, for the job before to end. It may need the very slot that waits for it, which is given back then."""
 
 
 class DeployHandler:
     """Runs deploy jobs.
 
     Args:
-        db: Where deployments are.
-        clock: For times of records.
-        jobs: Tells whether the job before has ended.
-        claims: Tells whether a job still works for a deployment.
-        convergers: Do the work.
+        handling: What they work with.
         ender: Ends what a replaced deployment left here.
-        timeout: Wall time of one attempt in seconds.
     """
 
     kind = JobKind.DEPLOY
 
-    def __init__(
-        self,
-        db: Database,
-        clock: Clock,
-        *,
-        jobs: JobService,
-        claims: Claims,
-        convergers: Convergers,
-        ender: Ender,
-        timeout: float,
-    ) -> None:
-        self._db = db
-        self._clock = clock
-        self._jobs = jobs
-        self._claims = claims
-        self._convergers = convergers
+    def __init__(self, handling: Handling, ender: Ender) -> None:
+        self._db = handling.db
+        self._clock = handling.clock
+        self._claims = handling.claims
+        self._convergers = handling.convergers
+        self._handling = handling
         self._ender = ender
-        self.timeout = timeout
+        self.timeout = handling.timeout
 
     async def run(self, task: JobTask) -> Outcome:
         """Converges."""
         task.progress(0.02, "waiting for the job before to end")
-        await self._others_ended(task.job)
+        if (before := task.job.spec.get("after")) is not None:
+            await self._handling.ended(task.job.tenant, str(before))
         if (replaced := task.job.spec.get("replaces")) is not None:
             await self._ender.end_all(str(replaced))
         deployment, revision = await self._begin(task.job)
@@ -91,15 +68,6 @@ class DeployHandler:
             await HistoryRepository(session, job.tenant).tell(deployment.id, kind, message, at=now)
 
         return apply
-
-    async def _others_ended(self, job: Job) -> None:
-        before = job.spec.get("after")
-
-        async def ended() -> bool:
-            return (await self._jobs.get(job.tenant, str(before))).state.final
-
-        if before is not None and not await until(ended, timeout=self.timeout * PATIENCE):
-            raise Unavailable(ErrorCode.STORE_UNAVAILABLE, "The job before this one has not ended yet.")
 
     async def _begin(self, job: Job) -> tuple[Deployment, Revision]:
         deployment = await self._claims.own(job)

@@ -25,6 +25,7 @@ from registry_api.deployments.repository import DeploymentRepository
 from registry_api.deployments.target import log_folder
 from registry_api.deployments.targets import Targets
 from registry_api.deployments.values import Deployment, Instance
+from registry_api.deployments.wording import counted
 
 KEPT_LOGS: Final = 8  # of ended instances of one deployment, on one machine
 _ID: Final = re.compile("[0-9a-f]{32}")  # of a deployment
@@ -106,7 +107,7 @@ class Ender:
             runs = [each.run for each in moved]
             await InstanceRepository(session, deployment.tenant).rehost(deployment.id, runs, self.host)
             names = ", ".join(sorted({each.host for each in moved}))
-            message = f"{len(moved)} instances of machine {names} run on {self.host}: that is its name now."
+            message = f"Machine {names} is called {self.host} now; it runs {counted(len(moved), 'instance')}."
             history = HistoryRepository(session, deployment.tenant)
             await history.tell(deployment.id, HappeningKind.ADOPTED, message, at=self._clock.now())
         here = [replace(each, host=self.host) if each in moved else each for each in deployment.instances]

@@ -25,6 +25,7 @@ from registry_api.deployments.readiness import until
 from registry_api.deployments.repository import DeploymentRepository
 from registry_api.deployments.targets import Targets
 from registry_api.deployments.values import NO_REVISION, Deployment, Instance, InstanceState
+from registry_api.deployments.wording import counted
 from registry_api.jobs.interface import Job, JobTask
 
 _STOPPED = "somebody stopped the deployment"
@@ -77,9 +78,8 @@ class InstanceConverger:
         task.progress(0.9, "ending what is not wanted any more")
         kept = _right(deployment)[: deployment.replicas]
         surplus = [each for each in deployment.instances if each not in kept]
-        await self._ender.end(
-            deployment, surplus, why=f"{deployment.replicas} of revision {revision.number} are wanted"
-        )
+        why = f"revision {revision.number} wants {counted(deployment.replicas, 'instance')}"
+        await self._ender.end(deployment, surplus, why=why)
         return Converged(instances=len(kept), url=kept[0].url)
 
     async def withdraw(self, deployment: Deployment, _job: Job) -> None:
@@ -149,7 +149,7 @@ class InstanceConverger:
             if deployment.serving_revision in same:
                 await deployments.serves(deployment.id, revision.number)
             await InstanceRepository(session, deployment.tenant).adopt(deployment.id, adopted, revision.number)
-            message = f"{len(adopted)} instances that ran are what revision {revision.number} wants."
+            message = f"Revision {revision.number} adopts {counted(len(adopted), 'instance')} that ran already."
             await history.tell(deployment.id, HappeningKind.ADOPTED, message, at=self._clock.now())
             found = await deployments.by_id(deployment.id)
         task.log(message)
@@ -165,7 +165,7 @@ class InstanceConverger:
             if not await deployments.ready(deployment, revision, job=job, now=now):
                 raise Conflict(ErrorCode.STATE_CONFLICT, f"Deployment {deployment.name!r} was changed meanwhile.")
             await InstanceRepository(session, deployment.tenant).show(deployment.id)
-            message = f"Revision {revision} serves with {deployment.replicas} instances."
+            message = f"Revision {revision} serves with {counted(deployment.replicas, 'instance')}."
             history = HistoryRepository(session, deployment.tenant)
             await history.tell(deployment.id, HappeningKind.SERVING, message, at=now)
         return deployment

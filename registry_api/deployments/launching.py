@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from artifacts.keys.interface import TrustProvider
 from artifacts.manifest import MAX_MANIFEST_BYTES, Manifest
+from artifacts.oci.blobs import room_on_disk
 from artifacts.signing.verifier import BundleVerifier
 from artifacts.stores.interface import BlobStore
 from core.clock import Clock
@@ -80,14 +81,16 @@ class Launcher:
         Raises:
             SignatureError: A ``SIGN_*`` or ``IMAGE_*`` code: what is stored is not what the tenant signed.
             JobError: ``JOB_002`` or ``JOB_003`` if it does not answer.
-            Unavailable: ``DEVICE_001`` if its target is not to be had here.
+            Unavailable: ``DEVICE_001`` if its target is not to be had here, ``STORE_004`` if the disk is full.
             Conflict: ``STATE_001`` if the deployment was stopped or changed meanwhile.
         """
         template = revision.template
         target = self._targets.of(template.target)
         launch = await self._begin(deployment, revision)
         try:
-            inputs = await self._fetch(deployment.tenant, template, launch, task)
+            with room_on_disk():
+                await asyncio.to_thread(_make_folders, launch)
+                inputs = await self._fetch(deployment.tenant, template, launch, task)
             what = Starting(tenant=deployment.tenant, model=template.model, inputs=inputs, launch=launch, target=target)
             started = await self._starter.start(what, task)
             await self._finish(deployment, revision, launch, started)
@@ -103,9 +106,7 @@ class Launcher:
             instances = InstanceRepository(session, deployment.tenant)
             if not await instances.add(deployment.id, instance, now=self._clock.now()):
                 raise Conflict(ErrorCode.STATE_CONFLICT, f"Deployment {deployment.name!r} is not to be started.")
-        launch = launch_of(self._folder, deployment.id, run, revision.template)
-        await asyncio.to_thread(launch.folder.mkdir, mode=0o700, parents=True)
-        return launch
+        return launch_of(self._folder, deployment.id, run, revision.template)
 
     async def _fetch(self, tenant: str, template: Template, launch: Launch, task: JobTask) -> tuple[TensorSpec, ...]:
         if template.image_id is not None:
@@ -142,3 +143,9 @@ class Launcher:
     async def _forget(self, deployment: Deployment, launch: Launch) -> None:
         async with self._db.write(deployment.tenant) as session:
             await InstanceRepository(session, deployment.tenant).forget(deployment.id, launch.run)
+
+
+def _make_folders(launch: Launch) -> None:
+    """Before anything is fetched; where a log cannot even begin, nothing is started."""
+    launch.folder.mkdir(mode=0o700, parents=True)
+    launch.logs.mkdir()

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, or_, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 
 from core.errors import ErrorCode
 from registry_api.db.session import EVERY_TENANT, Session
@@ -23,6 +23,9 @@ from registry_api.jobs.tables import JobRow
 from registry_api.webhooks.outbox import emit
 
 _NOT_OVER = DeploymentRow.state.in_([state.value for state in DeploymentState if not state.over])
+_LEFT = select(DeploymentRow.number).where(DeploymentRow.id.in_(select(InstanceRow.deployment_id)))
+# One OR would use no index.
+_NOT_GONE = DeploymentRow.number.in_(select(DeploymentRow.number).where(_NOT_OVER).union(_LEFT))
 _NO_ERROR: Mapping[str, object] = {"error_code": None, "error_message": None}
 
 
@@ -207,7 +210,7 @@ async def not_over(session: Session) -> list[tuple[Deployment, bool]]:
 
 async def not_gone(session: Session) -> list[tuple[Deployment, bool]]:
     """As :func:`not_over`, and those that are over while instances of them are still to be ended."""
-    return await _with_jobs(session, or_(_NOT_OVER, DeploymentRow.id.in_(select(InstanceRow.deployment_id))))
+    return await _with_jobs(session, _NOT_GONE)
 
 
 async def _with_jobs(session: Session, condition: ColumnElement[bool]) -> list[tuple[Deployment, bool]]:
@@ -227,9 +230,7 @@ def _error(fault: Fault) -> Mapping[str, object]:
 
 
 def _to_deployment(row: DeploymentRow, instances: Sequence[Instance]) -> Deployment:
-    error = None
-    if row.error_code is not None:
-        error = Fault(code=ErrorCode(row.error_code), message=row.error_message or "")
+    code, message = row.error_code, row.error_message or ""
     return Deployment(
         id=row.id,
         tenant=row.tenant,
@@ -243,7 +244,7 @@ def _to_deployment(row: DeploymentRow, instances: Sequence[Instance]) -> Deploym
         run=row.run,
         address=row.url,
         job_id=row.job_id,
-        error=error,
+        error=None if code is None else Fault(code=ErrorCode(code), message=message),
         created_at=row.created_at,
         updated_at=row.updated_at,
     )

@@ -3,21 +3,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict
 
 from pydantic import Field
 
 from registry_api.deployments.history.values import Happening, HappeningKind, Revision
 from registry_api.deployments.states import DeploymentState
-from registry_api.deployments.values import (
-    AuthMode,
-    Deployment,
-    Instance,
-    InstanceState,
-    Limits,
-    TargetKind,
-    Template,
-)
+from registry_api.deployments.values import AuthMode, Deployment, Instance, InstanceState, TargetKind
 from registry_api.http.fields import Outgoing, Timestamp
 from registry_api.jobs.schemas import FaultOut
 
@@ -27,11 +19,6 @@ class LimitsOut(Outgoing):
 
     cpus: float | None
     memory_bytes: int | None
-
-    @classmethod
-    def of(cls, limits: Limits) -> LimitsOut:
-        """Shows limits."""
-        return cls(cpus=limits.cpus, memory_bytes=limits.memory_bytes)
 
 
 class InstanceOut(Outgoing):
@@ -97,7 +84,7 @@ class DeploymentOut(TemplateOut):
         """Shows a deployment."""
         first = next(iter(deployment.ready), None)
         return cls(
-            **_template(deployment.template),
+            **asdict(deployment.template),
             name=deployment.name,
             tenant=deployment.tenant,
             state=deployment.state,
@@ -120,14 +107,14 @@ class RevisionOut(TemplateOut):
 
     revision: int
     reason: str
-    created_by: str = Field(description="The key that asked.")
+    created_by: str = Field(description="Name of the API key that asked.")
     created_at: Timestamp
 
     @classmethod
     def of(cls, revision: Revision) -> RevisionOut:
         """Shows a revision."""
         return cls(
-            **_template(revision.template),
+            **asdict(revision.template),
             revision=revision.number,
             reason=revision.reason,
             created_by=revision.created_by,
@@ -146,16 +133,3 @@ class EventOut(Outgoing):
     def of(cls, happening: Happening) -> EventOut:
         """Shows what happened."""
         return cls(kind=happening.kind, message=happening.message, at=happening.at)
-
-
-def _template(template: Template) -> dict[str, Any]:
-    return {
-        "build_id": template.build_id,
-        "image_id": template.image_id,
-        "model": template.model,
-        "version": template.version,
-        "digest": template.digest,
-        "target": template.target,
-        "auth": template.auth,
-        "limits": LimitsOut.of(template.limits),
-    }

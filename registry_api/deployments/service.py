@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import NoReturn
 from uuid import uuid4
 
 from core.clock import Clock
@@ -19,14 +19,13 @@ from registry_api.deployments.repository import DeploymentRepository
 from registry_api.deployments.states import DeploymentState
 from registry_api.deployments.templates import Templates
 from registry_api.deployments.values import Deployment, NewDeployment
+from registry_api.deployments.wording import counted
 from registry_api.http.auth import Principal
 from registry_api.http.pagination import Listing, PageRequest
 from registry_api.jobs.interface import JobKind, NewJob
 from registry_api.jobs.service import JobService
 from registry_api.models.service import hold
 from registry_api.tenancy.repository import lock_tenant
-
-_CHANGEABLE: Final = frozenset(set(DeploymentState) - {DeploymentState.STOPPING, DeploymentState.STOPPED})
 
 
 class DeploymentService:
@@ -76,9 +75,9 @@ class DeploymentService:
             job = await self._jobs.enqueue(session, NewJob(tenant=new.tenant, kind=JobKind.DEPLOY, spec=spec))
             made = await deployments.add(deployment_id, new.name, template, job, replicas=new.replicas, now=now)
             history = HistoryRepository(session, new.tenant)
-            revision = Revision(number=1, template=template, reason="", created_by=caller.key_id, created_at=now)
+            revision = Revision(number=1, template=template, reason="", created_by=caller.name, created_at=now)
             await history.revise(made.id, revision)
-            message = f"Somebody wants {new.replicas} instances."
+            message = f"{caller.name!r} wants {counted(new.replicas, 'instance')}."
             await history.tell(made.id, HappeningKind.CREATED, message, at=now)
             return made
 

@@ -6,52 +6,31 @@ What is on machines that are not heard of is left to them; the deployment's inst
 
 from __future__ import annotations
 
-from core.clock import Clock
-from core.errors import ErrorCode, Unavailable
-from registry_api.db.session import Database, Session
-from registry_api.deployments.claims import Claims
-from registry_api.deployments.converger import Convergers
-from registry_api.deployments.deploying import PATIENCE
+from registry_api.db.session import Session
+from registry_api.deployments.handling import Handling
 from registry_api.deployments.history.repository import HistoryRepository
 from registry_api.deployments.history.values import HappeningKind
-from registry_api.deployments.readiness import until
 from registry_api.deployments.repository import DeploymentRepository
 from registry_api.deployments.states import DeploymentState
 from registry_api.deployments.values import Deployment
 from registry_api.jobs.interface import Apply, Fault, Job, JobKind, JobTask, Outcome
-from registry_api.jobs.service import JobService
 
 
 class StopHandler:
     """Runs stop jobs. Stopping is never given up halfway: a stop that is cancelled or fails ends what runs all the same.
 
     Args:
-        db: Where deployments are.
-        clock: For times of records.
-        jobs: Tells whether the start has ended.
-        claims: Reads the deployment.
-        convergers: End what runs.
-        timeout: Wall time of one attempt in seconds.
+        handling: What they work with.
     """
 
     kind = JobKind.STOP
 
-    def __init__(
-        self,
-        db: Database,
-        clock: Clock,
-        *,
-        jobs: JobService,
-        claims: Claims,
-        convergers: Convergers,
-        timeout: float,
-    ) -> None:
-        self._db = db
-        self._clock = clock
-        self._jobs = jobs
-        self._claims = claims
-        self._convergers = convergers
-        self.timeout = timeout
+    def __init__(self, handling: Handling) -> None:
+        self._clock = handling.clock
+        self._claims = handling.claims
+        self._convergers = handling.convergers
+        self._handling = handling
+        self.timeout = handling.timeout
 
     async def run(self, task: JobTask) -> Outcome:
         """Ends the deployment."""
@@ -59,7 +38,7 @@ class StopHandler:
         if deployment is None or deployment.state is not DeploymentState.STOPPING:
             return Outcome()
         task.progress(0.1, "waiting for the start to end")
-        await self._start_ended(deployment.tenant, str(task.job.spec["after"]))
+        await self._handling.ended(deployment.tenant, str(task.job.spec["after"]))
         task.progress(0.3, "ending what runs")
         await self._convergers.of(deployment.template.target).end(deployment, task.job)
         deployment = await self._claims.load(task.job) or deployment
@@ -85,13 +64,6 @@ class StopHandler:
                 await history.tell(deployment_id, HappeningKind.STOPPED, _left(deployment), at=now)
 
         return apply
-
-    async def _start_ended(self, tenant: str, job_id: str) -> None:
-        async def ended() -> bool:
-            return (await self._jobs.get(tenant, job_id)).state.final
-
-        if not await until(ended, timeout=self.timeout * PATIENCE):
-            raise Unavailable(ErrorCode.STORE_UNAVAILABLE, "The start that is to be stopped has not ended yet.")
 
 
 def _left(deployment: Deployment | None) -> str:

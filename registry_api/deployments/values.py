@@ -10,6 +10,7 @@ from typing import Final
 
 from artifacts.digest import Digest
 from registry_api.deployments.states import DeploymentState
+from registry_api.deployments.wording import counted
 from registry_api.jobs.interface import Fault
 
 
@@ -151,7 +152,7 @@ class Deployment:
             else [f"{serving} of {self.replicas} instances of revision {self.revision} ready"]
         )
         if other or serving > self.replicas:
-            told.append(f"{other + max(0, serving - self.replicas)} instances too many")
+            told.append(f"{counted(other + max(0, serving - self.replicas), 'instance')} too many")
         return tuple(told)
 
     def _drift_in_cluster(self) -> tuple[str, ...]:

@@ -18,10 +18,11 @@ from artifacts.signing.policy import Subject
 from artifacts.signing.verifier import BundleVerifier
 from core.clock import Clock
 from core.errors import AuthError, ErrorCode
+from core.features import Feature
 from registry_api.models.service import ModelService
 from registry_api.tenancy.service import TenantService
 
-FEATURE: Final = "signing.p256"  # of a tenant's record: whether it has co-signatures
+FEATURE: Final = Feature.SIGNING_P256.value  # of a tenant's record: whether it has co-signatures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,7 +102,7 @@ async def set_limits(
 async def set_features(
     caller: PlatformAdmin, tenant: NamePath, body: FeaturesIn, match: IfMatch, tenants: Tenants
 ) -> Response:
-    return tagged(TenantOut.of(await tenants.set_features(caller, tenant, body.features, match)))
+    return tagged(TenantOut.of(await tenants.set_features(caller, tenant, body.value(), match)))
 
 
 @router.post(

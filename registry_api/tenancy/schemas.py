@@ -6,8 +6,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated, Any, Final, TypeAlias
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field
 
+from core.features import Feature
 from registry_api.http.access import Action, Role, actions_of
 from registry_api.http.auth import Principal
 from registry_api.http.fields import Incoming, Line, Moment, Name, Outgoing, Timestamp, whole
@@ -19,19 +20,6 @@ _LONGEST_OVERLAP: Final = 7 * 24 * 3600  # seconds
 _Count: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=_MOST), BeforeValidator(whole)]
 _Quota: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=_MOST_IN_A_WINDOW), BeforeValidator(whole)]
 _Rate: TypeAlias = Annotated[float, Field(strict=True, ge=0, le=_MOST)]
-_FEATURE: Final = r"^[a-z][a-z0-9_.]*$"
-_FEATURES_SCHEMA: Final = {
-    "type": "object",
-    "propertyNames": {"pattern": _FEATURE, "maxLength": 63},
-    "additionalProperties": {"type": "boolean"},
-    "maxProperties": 64,
-    "examples": [{"v2.repository": False}],
-}
-_Features: TypeAlias = Annotated[
-    dict[Annotated[str, Field(pattern=_FEATURE, max_length=63)], Annotated[bool, Field(strict=True)]],
-    Field(max_length=64),
-    WithJsonSchema(_FEATURES_SCHEMA),  # what pydantic writes for the names does not forbid others
-]
 
 
 class LimitsIn(Incoming):
@@ -66,7 +54,11 @@ class LimitsOut(Outgoing):
 class FeaturesIn(Incoming):
     """What is switched on and off for a tenant. A feature that is missing: as each service decides."""
 
-    features: _Features
+    features: dict[Feature, Annotated[bool, Field(strict=True)]] = Field(examples=[{"v2.repository": False}])
+
+    def value(self) -> dict[str, bool]:
+        """The switches by the features' names."""
+        return {feature.value: on for feature, on in self.features.items()}
 
 
 class TenantIn(Incoming):

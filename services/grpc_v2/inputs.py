@@ -6,10 +6,11 @@ from __future__ import annotations
 from typing import NamedTuple, TypeAlias
 
 from core.errors import ErrorCode, InvalidRequest, TensorError
+from core.features import Feature
 from core.tensors import Array, DType, dtype_from_oip, element_count
 from services.edge import binary_tensors, json_tensors
 from services.edge.context import Principal
-from services.edge.features import Feature, require
+from services.edge.features import require
 from services.edge.limits import EdgeLimits
 from services.grpc_v2 import contents
 from services.grpc_v2.messages import Piece, Received, plain

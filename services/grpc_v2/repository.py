@@ -12,10 +12,11 @@ from typing import Final, TypeAlias, TypeVar
 from google.protobuf.message import Message
 
 from core.errors import ErrorCode, InvalidRequest, ModelError
+from core.features import Feature
 from core.tensors import TensorSpec
 from runners.statistics import Counted, ModelStatistics
 from services.edge.context import Principal
-from services.edge.features import Feature, require
+from services.edge.features import require
 from services.grpc_v2.calls import Call, Context, Desk, Parts
 from services.grpc_v2.messages import parse
 from services.grpc_v2.protocol import open_inference_pb2 as pb

@@ -15,7 +15,7 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from core.errors import ErrorCode, InitError
-from services.edge.features import Feature
+from core.features import Feature
 from services.grpc_v2.calls import Desk, Parts
 from services.grpc_v2.health import Health
 from services.grpc_v2.http2.infer import Infer

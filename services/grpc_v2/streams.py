@@ -16,8 +16,9 @@ from typing import Final, TypeAlias
 import grpc
 
 from core.errors import DeadlineExceeded, ErrorCode, FuroshikiError, Unavailable
+from core.features import Feature
 from services.edge.context import Principal
-from services.edge.features import Feature, require
+from services.edge.features import require
 from services.edge.limits import EdgeLimits
 from services.grpc_v2 import wire
 from services.grpc_v2.calls import Call, Context, Desk, headers_of

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 from core.errors import ErrorCode as E
-from services.edge.features import Feature
+from core.features import Feature
 from services.openapi.headers import Header
 
 Schema: TypeAlias = type | Mapping[str, Any]  # a msgspec type, or JSON Schema as it stands

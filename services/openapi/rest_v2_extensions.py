@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from core.errors import ErrorCode as E
-from services.edge.features import Feature
+from core.features import Feature
 from services.openapi import answers, requests
 from services.openapi.interface import AUTHENTICATED, BODY, JSON, MODEL, Content, Operation, Schema
 from services.openapi.rest_v2 import PROBLEM, said

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from core.errors import ErrorCode, InvalidRequest, TensorError
+from core.features import Feature
 from core.inference import InferenceRequest, InferenceResponse
 from core.tensors import Array, DType, Signature, TensorSpec
 from services.edge import json_tensors
-from services.edge.features import Feature
 from services.edge.limits import EdgeLimits
 from services.edge.schedule import LEAST_URGENT
 

@@ -16,9 +16,9 @@ import numpy as np
 import orjson
 
 from core.errors import ErrorCode, TensorError
+from core.features import Feature
 from core.tensors import Array, DType, TensorSpec
 from services.edge import json_tensors
-from services.edge.features import Feature
 from services.edge.limits import EdgeLimits
 from services.rest_v1.interface import Answer, Message, check_inputs, check_priority, check_timeout, malformed
 

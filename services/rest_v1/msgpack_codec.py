@@ -14,9 +14,9 @@ from typing import Any, Final
 
 import msgspec
 
+from core.features import Feature
 from core.tensors import Array, DType, TensorSpec
 from services.edge import binary_tensors
-from services.edge.features import Feature
 from services.edge.limits import EdgeLimits
 from services.rest_v1 import msgpack_lists
 from services.rest_v1.declared_tensors import from_raw

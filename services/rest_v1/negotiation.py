@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 from core.errors import ErrorCode, InvalidRequest
-from services.edge.features import Feature
+from core.features import Feature
 from services.rest_v1.interface import Codec
 from services.rest_v1.json_codec import JsonCodec
 from services.rest_v1.msgpack_codec import MsgpackCodec

@@ -16,10 +16,10 @@ import orjson
 from google.protobuf.message import DecodeError
 
 from core.errors import ErrorCode, InvalidRequest, TensorError
+from core.features import Feature
 from core.numbers import exact_array
 from core.tensors import Array, DType, TensorSpec
 from services.edge import binary_tensors
-from services.edge.features import Feature
 from services.edge.limits import EdgeLimits
 from services.rest_v1.declared_tensors import bad_data, declared, from_raw
 from services.rest_v1.furoshiki_v1_pb2 import Error, InferRequest, InferResponse, Tensor

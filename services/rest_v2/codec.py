@@ -13,11 +13,12 @@ import msgspec
 import orjson
 
 from core.errors import ErrorCode, InvalidRequest, TensorError
+from core.features import Feature
 from core.inference import InferenceRequest, InferenceResponse
 from core.tensors import Array, DType, dtype_from_oip
 from services.edge import binary_tensors, json_tensors
 from services.edge.bodies import Body
-from services.edge.features import Entitled, Feature, require
+from services.edge.features import Entitled, require
 from services.edge.limits import EdgeLimits
 from services.edge.schedule import schedule
 from services.rest_v2.inputs import Reader

@@ -12,9 +12,10 @@ from dataclasses import asdict
 import orjson
 
 from core.errors import ErrorCode, InvalidRequest
+from core.features import Feature
 from services.dataplane.infer import DataPlane
 from services.edge.context import Principal
-from services.edge.features import Feature, require
+from services.edge.features import require
 from services.edge.http import JSON, Exchange
 from services.edge.limits import EdgeLimits
 from services.rest_v2 import bodies, statistics

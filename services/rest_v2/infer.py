@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import asyncio
 
+from core.features import Feature
 from core.inference import InferenceRequest
 from services.dataplane.infer import DataPlane
 from services.edge.bodies import Body
 from services.edge.context import Principal, traceparent
-from services.edge.features import Feature, require
+from services.edge.features import require
 from services.edge.http import BINARY, JSON, Exchange, Headers
 from services.edge.limits import EdgeLimits
 from services.edge.results import is_large

@@ -1,36 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calls of a cluster from jobs, which may be cancelled at any moment.
+"""Waiting for a cluster from jobs, which may be cancelled at any moment.
 
-A thread cannot be cancelled. What changes the cluster is therefore waited for, so that what follows a cancellation does not
-meet it half done; what only reads is told to end.
+A thread cannot be cancelled. What changes the cluster is therefore waited for (:func:`artifacts.stores.threads.finished`), so
+that what follows a cancellation does not meet it half done; what only reads, as here, is told to end.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
-from typing import TypeVar
 
 from registry_api.deployments.kubernetes.cluster import Cluster
 from registry_api.deployments.kubernetes.values import Status
 from registry_api.jobs.interface import JobTask
 
-T = TypeVar("T")
-
 
 class _Over(Exception):
     """Nobody waits any more."""
-
-
-async def whole(call: Callable[[], T]) -> T:
-    """Runs ``call`` in a thread to its end, even if cancelled meanwhile."""
-    running = asyncio.ensure_future(asyncio.to_thread(call))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.gather(running, return_exceptions=True)
-        raise
 
 
 async def until_ready(cluster: Cluster, tenant: str, name: str, *, seconds: float, task: JobTask) -> Status:

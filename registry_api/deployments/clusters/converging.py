@@ -14,16 +14,16 @@ cluster is away then, the watch does so later.
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from pathlib import Path
 
 from artifacts.oci.blobs import room_on_disk
+from artifacts.stores.threads import finished
 from core.clock import Clock
 from core.errors import Conflict, ErrorCode, FuroshikiError
 from core.telemetry.logs import get_logger
 from registry_api.db.session import Database
 from registry_api.deployments.claims import Claims
-from registry_api.deployments.clusters.calls import until_ready, whole
+from registry_api.deployments.clusters.calls import until_ready
 from registry_api.deployments.clusters.shipping import Shipper
 from registry_api.deployments.clusters.wishes import Wishes, repository_of
 from registry_api.deployments.converger import Converged
@@ -34,6 +34,7 @@ from registry_api.deployments.kubernetes.values import Status
 from registry_api.deployments.repository import DeploymentRepository
 from registry_api.deployments.values import Deployment
 from registry_api.deployments.verified_images import VerifiedImages
+from registry_api.deployments.wording import counted
 from registry_api.jobs.interface import Job, JobTask
 from registry_api.jobs.scratch import scratch_of, sweep_scratch
 
@@ -84,8 +85,8 @@ class ClusterConverger:
         deployment = await self._claims.own(task.job)
         wanted = await self._wishes.of(deployment, revision, run=task.job.id)
         task.progress(0.6, "applying")
-        await whole(partial(self._cluster.apply, wanted))
-        task.log(f"applied revision {revision.number} with {deployment.replicas} pods")
+        await finished(self._cluster.apply, wanted)
+        task.log(f"applied revision {revision.number} with {counted(deployment.replicas, 'pod')}")
         status = await until_ready(
             self._cluster, deployment.tenant, deployment.name, seconds=self._ready_seconds, task=task
         )
@@ -101,20 +102,20 @@ class ClusterConverger:
                 return
             before = await self._wishes.serving(deployment)
             if before is not None:
-                await whole(partial(self._cluster.apply, before))
+                await finished(self._cluster.apply, before)
             elif deployment.serving_revision is None:
-                await whole(partial(self._cluster.remove, deployment.tenant, deployment.name))
+                await finished(self._cluster.remove, deployment.tenant, deployment.name)
         except FuroshikiError as error:
             _left(deployment, error)
 
     async def end(self, deployment: Deployment, _job: Job) -> None:
         """Removes it; returns when its objects and pods are gone."""
-        await whole(partial(self._cluster.remove, deployment.tenant, deployment.name))
+        await finished(self._cluster.remove, deployment.tenant, deployment.name)
 
     async def end_now(self, deployment: Deployment) -> None:
         """Removes it, as far as the cluster can be reached."""
         try:
-            await whole(partial(self._cluster.remove, deployment.tenant, deployment.name))
+            await finished(self._cluster.remove, deployment.tenant, deployment.name)
         except FuroshikiError as error:
             _left(deployment, error)
 
@@ -134,7 +135,7 @@ class ClusterConverger:
             deployments = DeploymentRepository(session, deployment.tenant)
             if not await deployments.ready(deployment, revision.number, job=job, now=now, address=status.url):
                 raise Conflict(ErrorCode.STATE_CONFLICT, f"Deployment {deployment.name!r} was changed meanwhile.")
-            message = f"Revision {revision.number} serves with {status.ready} pods at {status.url}."
+            message = f"Revision {revision.number} serves with {counted(status.ready, 'pod')} at {status.url}."
             history = HistoryRepository(session, deployment.tenant)
             await history.tell(deployment.id, HappeningKind.SERVING, message, at=now)
 

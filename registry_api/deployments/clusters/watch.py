@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from functools import partial
 from typing import Final
 
+from artifacts.stores.threads import finished
 from core.clock import Clock
 from core.errors import FuroshikiError
 from core.telemetry.logs import get_logger
 from registry_api.db.session import EVERY_TENANT, Database
-from registry_api.deployments.clusters.calls import whole
 from registry_api.deployments.clusters.gathering import Gatherer
 from registry_api.deployments.clusters.wishes import Wishes
 from registry_api.deployments.history.repository import HistoryRepository
@@ -33,6 +32,7 @@ from registry_api.deployments.repairing import Repairer
 from registry_api.deployments.repository import DeploymentRepository, not_over
 from registry_api.deployments.states import DeploymentState
 from registry_api.deployments.values import Deployment
+from registry_api.deployments.wording import counted
 
 _log = get_logger(__name__)
 
@@ -123,9 +123,8 @@ class ClusterWatch:
             if each.release in strangers:
                 self._tell_of_stranger(each)
                 continue
-            remove = partial(self._cluster.remove_release, each.release, run=each.run, seconds=_REMOVE_SECONDS)
             try:
-                await whole(remove)
+                await finished(self._cluster.remove_release, each.release, run=each.run, seconds=_REMOVE_SECONDS)
             except FuroshikiError as error:
                 _log.warning("orphan_not_removed", deployment=each.name, code=error.code, error=error.message)
             else:
@@ -164,7 +163,7 @@ class ClusterWatch:
                 await told.tell(deployment.id, HappeningKind.LOST, _why(status), at=now)
                 _log.error("pods_lost", tenant=tenant, deployment=deployment.name, why=_why(status))
             elif back and await deployments.regain(deployment, now=now):
-                message = f"Revision {deployment.goal} serves with {status.ready} pods at {status.url}."
+                message = f"Revision {deployment.goal} serves with {counted(status.ready, 'pod')} at {status.url}."
                 await told.tell(deployment.id, HappeningKind.SERVING, message, at=now)
 
     async def _drifted(self, deployment: Deployment) -> str | None:

@@ -17,7 +17,7 @@ class Revision:
     number: int  # from 1
     template: Template
     reason: str  # "" where nobody gave one
-    created_by: str  # id of the key that asked
+    created_by: str  # name of the API key that asked
     created_at: datetime
 
 

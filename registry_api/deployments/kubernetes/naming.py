@@ -17,7 +17,6 @@ from typing import Final
 from registry_api.deployments.kubernetes.values import Document
 
 SERVER: Final = "model"  # key of the one deployment in the chart's values
-LONGEST_SUFFIX: Final = "-serving"
 
 INSTANCE: Final = "furoshiki.dev/instance"
 RELEASE: Final = "furoshiki.dev/release"
@@ -31,7 +30,6 @@ MANAGER: Final = "furoshiki-registry"  # the field manager, and the label's valu
 
 _SHOWN: Final = 12
 _DIGITS: Final = 20  # of base32: 100 bits
-_LABEL_LENGTH: Final = 63
 _LABEL: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 
 

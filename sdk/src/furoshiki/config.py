@@ -77,17 +77,29 @@ def resolve(
         environ: The environment.
 
     Raises:
-        ConfigError: ``CLIENT_001`` if a URL is none, or the file is malformed or readable by others.
+        ConfigError: ``CLIENT_001`` if a URL is none, ``FUROSHIKI_API_KEY`` is set but empty, or the file is malformed or
+            readable by others.
     """
     url = url or environ.get("FUROSHIKI_URL") or None
     inference_url = inference_url or environ.get("FUROSHIKI_INFERENCE_URL") or None
     if api_key is None:
-        api_key = environ.get("FUROSHIKI_API_KEY") or None
+        api_key = _key_in(environ)
     saved = read_config(config_path(environ)) if url is None or api_key is None else None
     places = saved or Config()
     found = Config(url=url or places.url, inference_url=inference_url or places.inference_url, api_key=api_key)
     same_services = (found.url, found.inference_url) == (places.url, places.inference_url)
     return places if api_key is None and same_services else found
+
+
+def _key_in(environ: Mapping[str, str]) -> str | None:
+    """The key of the environment; None: not set. A secret that a CI job was not given arrives as an empty variable."""
+    key = environ.get("FUROSHIKI_API_KEY")
+    if key is not None and not key.strip():
+        raise ConfigError(
+            CONFIG_INVALID,
+            "FUROSHIKI_API_KEY is set but empty. Give it a key, or unset it to use what `furo login` saved.",
+        )
+    return key
 
 
 def read_config(path: Path) -> Config | None:

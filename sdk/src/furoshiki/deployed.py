@@ -92,7 +92,7 @@ class DeploymentRevision:
     auth: str
     limits: DeploymentLimits = DeploymentLimits()
     reason: str = ""
-    created_by: str  # the key that asked
+    created_by: str  # name of the API key that asked
     created_at: datetime
 
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
+from core.features import Feature
 from core.inference import InferenceRequest
 from core.telemetry.hot import Tally
 from core.telemetry.metrics import REQUEST_LOG_DROPPED
@@ -20,7 +21,6 @@ from runners.batching.waiting import Ticket
 from runners.batching.work import Work
 from runners.cache import LoadedModel
 from services.edge.context import Principal
-from services.edge.features import Feature
 
 Entry: TypeAlias = tuple[
     float,  # its end, seconds since the epoch

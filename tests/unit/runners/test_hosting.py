@@ -114,6 +114,7 @@ async def test_a_worker_whose_supervisor_is_dead_does_not_start(
     monkeypatch.setenv(hosting._SUPERVISOR, str(os.getpid()))  # no process is its own parent
     monkeypatch.setattr(ctypes, "CDLL", lambda _name: object())  # a system without prctl: this process is to live on
     monkeypatch.setattr(os, "kill", lambda *to: asked.append(to))
+    monkeypatch.setattr("core.telemetry.logs.configure", lambda **_: None)  # the log of this process stays as it is
     app = Opening(nothing)
     await app({"type": "lifespan"}, receive, send)
     assert [each["type"] for each in told] == ["lifespan.startup.failed"]

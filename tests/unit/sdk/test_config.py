@@ -70,6 +70,16 @@ def test_empty_key_means_none_at_all(environ: dict[str, str]) -> None:
     assert not resolve(api_key="", environ=environ).api_key
 
 
+@pytest.mark.parametrize("key", ["", " ", "\n"])
+def test_empty_key_in_the_environment_is_a_mistake(environ: dict[str, str], key: str) -> None:
+    """The saved login does not stand in for it; a key or an empty one given as an argument does."""
+    environ |= {"FUROSHIKI_API_KEY": key}
+    with pytest.raises(ConfigError, match=r"CLIENT_001.*FUROSHIKI_API_KEY is set but empty.*unset it"):
+        resolve(environ=environ)
+    assert resolve(api_key="furo_k", environ=environ).api_key == "furo_k"
+    assert not resolve(api_key="", environ=environ).api_key
+
+
 def test_file_is_private_and_written_in_one_step(tmp_path: Path) -> None:
     """The file has mode 0600 from its first byte, in a directory nobody else may enter."""
     path = tmp_path / "a" / "config.json"

@@ -51,7 +51,7 @@ FACTS = {
 @click.option("--all", "-a", "everything", is_flag=True, help="Show stopped and failed deployments too.")
 @with_app
 def ps(app: App, *, everything: bool) -> None:
-    """List the deployments: what is wanted, and how many instances are ready."""
+    """List the deployments, and how many instances are ready."""
     found = app.client.deployments.list()
     shown = [one for one in found if everything or one.state not in ("stopped", "failed")]
     show_list(app, shown, COLUMNS)

@@ -115,7 +115,7 @@ class FakeDeployments:
         if kind != "scaled":
             deployment["revision"] += 1
             template = {each: deployment[each] for each in _TEMPLATE}
-            facts = {"revision": deployment["revision"], "reason": reason, "created_by": "1", "created_at": now}
+            facts = {"revision": deployment["revision"], "reason": reason, "created_by": "test", "created_at": now}
             self._revisions[name].append({**template, **facts})
         self._events[name].append({"kind": kind, "message": f"Revision {deployment['revision']}.", "at": now})
         return self._shown(deployment)

@@ -20,6 +20,7 @@ from artifacts.oci.reference import parse_reference
 from artifacts.oci.registry import Registry
 from artifacts.oci.shipping import image_in, pull_whole
 from artifacts.signing.verifier import BundleVerifier
+from artifacts.supply.modelpack import ARTIFACT_TYPE
 from artifacts.supply.testing import Described, make_image
 from artifacts.supply.verification import verify_image
 from core.clock import ManualClock
@@ -64,8 +65,10 @@ def test_what_was_pushed_is_verified_by_digest(registry: DockerRegistry, describ
     assert told["image"] == described.image.digest
 
 
-def test_tags_and_what_is_attached_are_listed(registry: DockerRegistry, described: Described) -> None:
-    """Signature, SBOM, provenance and chain by their types; tags by name."""
+def test_tags_and_what_is_attached_are_listed(
+    registry: DockerRegistry, described: Described, policy: Path, tmp_path: Path
+) -> None:
+    """Signature, SBOM, provenance, chain and the model alone by their types; tags by name."""
     name = repository(registry)
     assert run("oci", "list", name).refusal == "OCI_003"
     assert run("oci", "push", described.layout.root, f"{name}:3").status == 0
@@ -74,6 +77,13 @@ def test_tags_and_what_is_attached_are_listed(registry: DockerRegistry, describe
     assert listed["digest"] == described.image.digest
     assert len(listed["attached"]) == 5
     assert "predicateType=https://slsa.dev/provenance/v1" in run("oci", "list", f"{name}:3").out
+    packed = make_image(tmp_path / "packed", packed=True)
+    policy.write_bytes(packed.policy.to_bytes())
+    pushed = run("oci", "push", packed.layout.root, f"{name}:4", "--json").json
+    (pack,) = [line for line in run("oci", "list", pushed["reference"]).out.splitlines() if ARTIFACT_TYPE in line]
+    assert pack.partition(" ")[0] in {entry.digest for entry in packed.layout.index().manifests}
+    verified = run("supply", "verify", pushed["reference"], "--policy", policy)
+    assert verified.out.splitlines() == list(packed.verify().lines())
 
 
 async def test_a_tag_that_moves_meanwhile_changes_nothing(

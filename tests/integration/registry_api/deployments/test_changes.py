@@ -106,7 +106,14 @@ async def test_an_update_and_its_rollback_lose_no_request(changing: Bench) -> No
         (2, 2, ""),
         (1, 1, ""),
     ]
+    assert {each["created_by"] for each in history} == {"first admin"}
     assert (await events(changing))[3:7] == ["updated", "started", "serving", "ended"]
+    told = [each["message"] for each in (await changing.api.ok("GET", "/deployments/shop/events"))["items"]]
+    assert [each for each in reversed(told) if each.startswith("'")] == [
+        "'first admin' wants 1 instance.",
+        "'first admin' wants revision 2 instead of 1.",
+        "'first admin' wants revision 3: slower.",
+    ]
 
 
 async def test_an_update_that_fails_leaves_what_serves(changing: Bench) -> None:
@@ -118,7 +125,7 @@ async def test_an_update_that_fails_leaves_what_serves(changing: Bench) -> None:
         assert (job["state"], kept["state"], kept["error"]["code"]) == ("failed", "running", "JOB_002")
         assert (kept["revision"], kept["serving_revision"]) == (2, 1)
         assert (kept["url"], kept["pid"], runs(kept)) == (first["url"], first["pid"], running(changing))
-        assert kept["drift"] == ["0 of 1 instances of revision 2 ready", "1 instances too many"]
+        assert kept["drift"] == ["0 of 1 instances of revision 2 ready", "1 instance too many"]
         job, back = await changing.change("POST", "/rollback")
     assert (job["state"], back["error"], back["drift"], back["pid"]) == ("succeeded", None, [], first["pid"])
     assert (back["revision"], back["serving_revision"], back["auth"]) == (3, 3, "open")

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import psutil
@@ -17,7 +19,7 @@ import pytest
 from artifacts.digest import hex_of
 from registry_api.deployments import process, supervised
 from registry_api.deployments.credentials import KEY_NAME
-from registry_api.deployments.target import DEPLOYMENT_VARIABLE
+from registry_api.deployments.target import DEPLOYMENT_VARIABLE, LOGS
 from registry_api.jobs.process import find_by_variable
 from registry_api.worker import assemble
 from tests.integration.registry_api.bench import Bench, until
@@ -107,6 +109,46 @@ async def test_a_revoked_bento_is_not_deployed(bench: Bench) -> None:
     async with bench.working():
         shop = await bench.deploy(build["id"])
     assert (shop["state"], shop["error"]["code"]) == ("failed", "SIGN_009")
+
+
+@contextmanager
+def _full_disk(monkeypatch: pytest.MonkeyPatch, *folders: Path) -> Iterator[list[str]]:
+    """New folders that match one of these patterns find no room, each pattern once; the names of those refused."""
+    mkdir, left, refused = Path.mkdir, list(folders), list[str]()
+
+    def make(path: Path, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
+        for pattern in left:
+            if path.match(str(pattern)):
+                left.remove(pattern)
+                refused.append(path.name)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        mkdir(path, mode, parents, exist_ok)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "mkdir", make)
+        yield refused
+
+
+async def test_a_full_disk_is_tried_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without room for an instance's folder, then for its log, the job is repeated and leaves no instance behind."""
+    build, run = await bench.built(), bench.home / "deployments" / "*" / "*"
+    with _full_disk(monkeypatch, run, run / LOGS) as refused:
+        async with bench.working():
+            shop = await bench.deploy(build["id"])
+    assert len(refused) == 2
+    assert (shop["state"], len(shop["instances"])) == ("running", 1)
+    kinds = [each["kind"] for each in (await bench.api.ok("GET", "/deployments/shop/events"))["items"]]
+    assert sorted(kinds) == ["created", "serving", "started"]  # nothing was left that had to be ended
+    assert (await bench.text(f"/jobs/{shop['job_id']}/log")).count("The disk has no room.") == 2
+
+
+async def test_a_disk_that_stays_full_is_named(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the last attempt the deployment has failed with STORE_004."""
+    build, run = await bench.built(), bench.home / "deployments" / "*" / "*"
+    with _full_disk(monkeypatch, run, run, run):
+        async with bench.working():
+            shop = await bench.deploy(build["id"])
+    assert (shop["state"], shop["error"]["code"], shop["instances"]) == ("failed", "STORE_004", [])
 
 
 async def test_a_port_that_is_taken_meanwhile_is_replaced(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

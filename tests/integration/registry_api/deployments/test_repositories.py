@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select, text
 
 from core.errors import ErrorCode
 from registry_api.db.session import EVERY_TENANT
+from registry_api.deployments import repository
 from registry_api.deployments.history import repository as history_repository
 from registry_api.deployments.history.repository import HistoryRepository
 from registry_api.deployments.history.values import HappeningKind, Revision
 from registry_api.deployments.instances.repository import InstanceRepository, unknown
-from registry_api.deployments.repository import DeploymentRepository, not_over
+from registry_api.deployments.repository import DeploymentRepository, not_gone, not_over
 from registry_api.deployments.states import DeploymentState
+from registry_api.deployments.tables import DeploymentRow
 from registry_api.deployments.values import Deployment, Instance, InstanceState
 from registry_api.http.pagination import PageRequest
 from registry_api.jobs.interface import Fault
@@ -61,6 +64,33 @@ async def answers(api: Api, deployment: Deployment, run: str, *, revision: int =
         instances = InstanceRepository(session, TENANT)
         assert await instances.add(deployment.id, starting(run, revision), now=NOW)
         assert await instances.ready(deployment.id, run, url=f"http://{run}", pid=7)
+
+
+STOPPED = text(
+    "INSERT INTO deployments (id, tenant, name, build_id, revision, state, job_id, model, version, digest, target, auth, "
+    "created_at, updated_at) "
+    "SELECT 'old' || n, tenant, 'old' || n, build_id, revision, 'stopped', job_id, model, version, digest, target, auth, "
+    "created_at, updated_at FROM deployments, (WITH RECURSIVE counted(n) AS "
+    "(SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < 5000) SELECT n FROM counted) AS counted WHERE name = 'shop'"
+)
+
+
+async def test_a_look_reads_no_deployment_that_is_over_and_gone(api: Api) -> None:
+    """What a watch reads every few seconds is found by indexes, however many deployments were stopped."""
+    await answers(api, await shop(api), "a")
+    async with api.platform.db.write(TENANT) as session:
+        await session.execute(STOPPED)
+        await session.execute(text("ANALYZE"))
+    async with api.platform.db.read(EVERY_TENANT) as session:
+        dialect = (await session.connection()).dialect
+        wanted = select(DeploymentRow.number).where(repository._NOT_GONE)
+        query = str(wanted.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+        explain = "EXPLAIN QUERY PLAN" if dialect.name == "sqlite" else "EXPLAIN"
+        plan = "\n".join(row[-1] for row in await session.execute(text(f"{explain} {query}")))
+        assert [each.name for each, _idle in await not_gone(session)] == ["shop"]
+    assert "ix_deployments_state_host" in plan
+    assert "SCAN deployments\n" not in f"{plan}\n"  # SQLite's words
+    assert "Seq Scan on deployments" not in plan  # PostgreSQL's
 
 
 async def test_instances_come_answer_and_go(api: Api) -> None:

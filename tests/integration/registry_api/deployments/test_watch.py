@@ -82,7 +82,7 @@ async def test_what_has_drifted_is_replaced_without_a_gap(bench: Bench) -> None:
     await _look(watches)
     found = await bench.deployment()
     assert (found["state"], found["url"], found["job_id"] != shop["job_id"]) == ("running", shop["url"], True)
-    assert found["drift"] == ["0 of 1 instances of revision 1 ready", "1 instances too many"]
+    assert found["drift"] == ["0 of 1 instances of revision 1 ready", "1 instance too many"]
     await _look(watches)
     async with bench.working():
         assert (await bench.ended(found["job_id"]))["state"] == "succeeded"

@@ -68,7 +68,7 @@ async def test_nobody_overwrites_what_they_have_not_seen(digits: Api, path: str)
     assert await digits.refused("PATCH", "/models/none", json={}, headers={"If-Match": "*"}) == (404, "MODEL_001")
 
 
-@pytest.mark.parametrize(("part", "body"), [("limits", {"burst": 5}), ("features", {"features": {"a": True}})])
+@pytest.mark.parametrize(("part", "body"), [("limits", {"burst": 5}), ("features", {"features": {"v2.binary": False}})])
 async def test_nobody_overwrites_a_tenants_limits_and_features(digits: Api, part: str, body: Any) -> None:
     """Both are checked against the tenant as GET shows it, and answer with its new ETag."""
     path = "/tenants/default"

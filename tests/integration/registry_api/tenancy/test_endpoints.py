@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from core.clock import rfc3339
+from core.features import Feature
 from registry_api.db.session import EVERY_TENANT
-from registry_api.tenancy.repository import find_credential
+from registry_api.tenancy.repository import TenantRepository, find_credential
 from registry_api.tenancy.uses import KeyUses
 from tests.integration.registry_api.rest import Api
 
@@ -176,7 +177,7 @@ async def test_only_the_platform_sets_limits_and_features(api: Api) -> None:
 
 
 async def test_limits_that_are_none_are_refused(api: Api) -> None:
-    """Negative, too large, of another type, unknown; features that are not switches or have no legal name."""
+    """Negative, too large, of another type, unknown; features that are not switches or that nobody knows."""
     for bad in (
         {"requests_per_second": -1},
         {"requests_per_second": "5"},
@@ -188,9 +189,25 @@ async def test_limits_that_are_none_are_refused(api: Api) -> None:
     ):
         assert await api.refused("PUT", "/tenants/default/limits", json=bad) == (422, "VALID_002")
     switches: object
-    for switches in ({"v2": 1}, {"V2": True}, {"": True}, {"a" * 64: True}, [], {f"f{n}": True for n in range(65)}):
+    for switches in ({"v2.binary": 1}, {"V2.binary": True}, {"": True}, {"a" * 64: True}, {"v2.binari": True}, []):
         body: dict[str, object] = {"features": switches}
         assert await api.refused("PUT", "/tenants/default/features", json=body) == (422, "VALID_002")
+
+
+async def test_a_misspelt_feature_is_refused_with_those_there_are(api: Api) -> None:
+    """The whole call, so nothing is changed; what another version stored under names of its own stays readable."""
+    async with api.platform.db.write("default") as session:
+        await TenantRepository(session).set_features("default", {"v9.telepathy": True})
+    body = {"features": {"v2.repository": False, "v2.repositry": False}}
+    reply = await api.http.put("/api/v1/tenants/default/features", json=body)
+    error = reply.json()["error"]
+    assert (reply.status_code, error["code"]) == (422, "VALID_002")
+    assert [field["field"] for field in error["details"]["fields"]] == ["body.features.v2.repositry.[key]"]
+    assert all(f"'{feature}'" in error["message"] for feature in Feature)
+    for path in ("/tenants/default", "/whoami"):
+        assert (await api.ok("GET", path))["features"] == {"v9.telepathy": True}
+    every = {feature.value: True for feature in Feature}
+    assert (await api.ok("PUT", "/tenants/default/features", json={"features": every}))["features"] == every
 
 
 async def test_a_service_for_a_tenant_that_is_not_there_is_told(api: Api) -> None:

@@ -37,6 +37,13 @@ async def test_a_cancelled_caller_waits_for_the_thread() -> None:
     assert ended.is_set()
 
 
+async def test_what_the_work_returns_or_raises_comes_back() -> None:
+    """As of a plain call."""
+    assert await finished(int, "3") == 3
+    with pytest.raises(ValueError, match="no"):
+        await finished(int, "no")
+
+
 async def test_pieces_are_all_bytes_in_order() -> None:
     """Of any chunk size, also more chunks than one write takes."""
     data = os.urandom(10_000)

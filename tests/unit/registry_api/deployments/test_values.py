@@ -63,8 +63,8 @@ def test_who_serves_is_shown_first() -> None:
     ("instances", "expected"),
     [
         ((instance("a", 2), instance("b", 2)), ()),
-        ((instance("a", 2), instance("b", 1)), ("1 of 2 instances of revision 2 ready", "1 instances too many")),
-        ((instance("a", 2), instance("b", 2), instance("c", 2)), ("1 instances too many",)),
+        ((instance("a", 2), instance("b", 1)), ("1 of 2 instances of revision 2 ready", "1 instance too many")),
+        ((instance("a", 2), instance("b", 2), instance("c", 2)), ("1 instance too many",)),
         ((instance("a", 2), instance("b", 2, InstanceState.STARTING)), ("1 of 2 instances of revision 2 ready",)),
         ((), ("0 of 2 instances of revision 2 ready",)),
     ],

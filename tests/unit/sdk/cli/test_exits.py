@@ -143,6 +143,14 @@ def test_broken_config_is_exit_3(run: Run) -> None:
     assert (ran.code, "CLIENT_001" in ran.err) == (3, True)
 
 
+def test_an_empty_key_in_the_environment_is_exit_3(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is sent under the saved login instead."""
+    run("login", stdin=API_KEY, api_key=None)
+    monkeypatch.setenv("FUROSHIKI_API_KEY", "")
+    ran = run("whoami", api_key=None)
+    assert (ran.code, ran.out, "FUROSHIKI_API_KEY is set but empty" in ran.err) == (3, "", True)
+
+
 class Interrupting(FakeService):
     """Interrupts the process ``pid`` when it is called, and lets it wait."""
 

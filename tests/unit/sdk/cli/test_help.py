@@ -28,5 +28,6 @@ def test_what_a_command_is_for_is_said_whole(run: Run) -> None:
         "Move a version to another stage.",
         "Convert a version to another format or precision.",
         "Run a model once.",
+        "List the deployments, and how many instances are ready.",
     ):
         assert line in shown

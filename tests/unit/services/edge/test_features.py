@@ -6,14 +6,15 @@ from __future__ import annotations
 import pytest
 
 from core.errors import AuthError, ErrorCode
+from core.features import Feature
 from services.edge.context import Principal
-from services.edge.features import DEFAULT_FEATURES, OFF_BY_DEFAULT, Feature, effective, require
+from services.edge.features import DEFAULT_FEATURES, OFF_BY_DEFAULT, effective, require
 
 
 def test_most_are_on_by_default() -> None:
     """A tenant whose record says nothing has every feature but those that must be asked for."""
     assert effective({}) == DEFAULT_FEATURES == frozenset(feature.value for feature in Feature) - OFF_BY_DEFAULT
-    assert {"requests.log_all"} == OFF_BY_DEFAULT
+    assert {"requests.log_all", "signing.p256"} == OFF_BY_DEFAULT
     assert Principal(tenant="acme", key_id="k").features == DEFAULT_FEATURES
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from core.errors import ErrorCode, InvalidRequest
-from services.edge.features import Feature
+from core.features import Feature
 from services.rest_v1.negotiation import CODECS, error_type, negotiate
 
 JSON, MSGPACK, PROTOBUF = b"application/json", b"application/msgpack", b"application/x-protobuf"

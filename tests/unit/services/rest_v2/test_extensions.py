@@ -14,9 +14,10 @@ import pytest
 import pytest_asyncio
 
 from core.errors import ErrorCode
+from core.features import Feature
 from runners.testing import FakeRunner
 from services.edge.auth import OpenAuth
-from services.edge.features import DEFAULT_FEATURES, Feature
+from services.edge.features import DEFAULT_FEATURES
 from services.edge.limits import EdgeLimits
 from services.shared_memory.regions import RegionLimits, Regions
 from services.testing import TENANT, serving

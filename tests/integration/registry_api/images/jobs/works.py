@@ -54,8 +54,8 @@ def worker_of(
     tools = Tools(db=platform.db, store=store or platform.store, keys=platform.keys, clock=clock)
     builder = TinyBentoBuilder(tools.store, tools.keys, clock, root, description=description)
     options = BuildOptions(bentoml_home=root, scratch=root / "scratch")
-    building = BuildHandler(tools, builder=builder, options=options)
     blobs, own = tenant_blobs(platform), image_options(root, program)
+    building = BuildHandler(tools, builder=builder, blobs=blobs, options=options)
     imaging = ImageHandler(tools, blobs=blobs, options=own)
     policy = LeasePolicy(seconds=1, heartbeat_seconds=0.1, retry_seconds=0.05, log_bytes=1 << 20)
     return Worker(

@@ -9,8 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core.refs import NAME_PATTERN
-from registry_api.deployments.kubernetes.naming import LONGEST_SUFFIX, SERVER, label_value, release_name
+from registry_api.deployments.kubernetes.naming import SERVER, label_value, release_name
 
+LONGEST_SUFFIX = "-serving"  # that the chart adds
 NAMES = st.from_regex(NAME_PATTERN, fullmatch=True)
 KEYS = st.tuples(NAMES, NAMES, NAMES)
 LABEL = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
