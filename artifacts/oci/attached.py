@@ -3,12 +3,15 @@
 
 In a layout it is an entry of the index whose manifest names the image as its subject. What a registry lists is a stranger's:
 how many things and how many bytes are taken is limited, and only what really names the image is.
+
+Something attached may consist of a layer of the image, such as its model. Such a blob travels with the image alone: it is
+neither counted nor taken here, and the layout has it once it has the image.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -16,7 +19,7 @@ from typing import Final, TypeAlias
 
 from artifacts.digest import Digest
 from artifacts.oci.attach import fetch_attached, list_attached, referrers
-from artifacts.oci.copying import Copied, pull
+from artifacts.oci.copying import Copied, pull_found
 from artifacts.oci.documents import ImageManifest
 from artifacts.oci.layout import Descriptor, Layout
 from artifacts.oci.media import MANIFESTS
@@ -30,8 +33,16 @@ MAX_ATTACHED_BYTES: Final = 256 * 1024 * 1024  # of all together
 Blame: TypeAlias = Callable[[Descriptor, SignatureError], SignatureError]
 
 
-async def push_attached(layout: Layout, subject: Digest, repository: Repository) -> tuple[Copied, ...]:
+async def push_attached(
+    layout: Layout, subject: Digest, repository: Repository, *, known: Collection[Digest] = ()
+) -> tuple[Copied, ...]:
     """Copies everything that a layout holds attached to a manifest to a registry that has the manifest.
+
+    Args:
+        layout: Where it is.
+        subject: The manifest.
+        repository: Where it goes.
+        known: Blobs that the registry has, because the manifest consists of them.
 
     Returns:
         What was done for each.
@@ -43,7 +54,7 @@ async def push_attached(layout: Layout, subject: Digest, repository: Repository)
     listed = True
     done: list[Copied] = []
     for entry, manifest in await asyncio.to_thread(lambda: list(attached_in(layout, subject))):
-        blobs = manifest.blobs
+        blobs = _others(manifest, known)
         uploads = [await repository.push_blob(blob, partial(layout.open_blob, blob)) for blob in blobs]
         stored = await repository.put_manifest(await asyncio.to_thread(layout.read_blob, entry), entry.media_type)
         listed = listed and stored.referrer
@@ -61,7 +72,12 @@ async def push_attached(layout: Layout, subject: Digest, repository: Repository)
 
 
 async def pull_attached(
-    repository: Repository, subject: Digest, layout: Layout, *, blame: Blame = lambda _entry, error: error
+    repository: Repository,
+    subject: Digest,
+    layout: Layout,
+    *,
+    known: Collection[Digest] = (),
+    blame: Blame = lambda _entry, error: error,
 ) -> tuple[Copied, ...]:
     """Copies everything that a registry lists as attached to a manifest to a layout.
 
@@ -69,6 +85,7 @@ async def pull_attached(
         repository: Where it is.
         subject: The manifest.
         layout: Where it goes.
+        known: Blobs that come with the manifest, because it consists of them.
         blame: Says what is raised if what an entry of the list names is not what its digest says.
 
     Returns:
@@ -86,13 +103,14 @@ async def pull_attached(
     for entry in entries:
         with _blamed(entry, blame):
             manifest = await fetch_attached(repository, entry, subject)
-        size += sum(blob.size for blob in manifest.blobs)
+        size += sum(blob.size for blob in _others(manifest, known))
         if size > MAX_ATTACHED_BYTES:
             raise too_large(f"What is attached to {subject}", size, MAX_ATTACHED_BYTES)
     done: list[Copied] = []
     for entry in entries:
         with _blamed(entry, blame):
-            done.append(await pull(repository, entry.digest, layout))
+            found = await repository.fetch(entry.digest)
+            done.append(await pull_found(repository, found, layout, without=known))
     return tuple(done)
 
 
@@ -102,6 +120,10 @@ def _blamed(entry: Descriptor, blame: Blame) -> Iterator[None]:
         yield
     except SignatureError as error:
         raise blame(entry, error) from None
+
+
+def _others(manifest: ImageManifest, known: Collection[Digest]) -> tuple[Descriptor, ...]:
+    return tuple(blob for blob in manifest.blobs if blob.digest not in known)
 
 
 def attached_in(layout: Layout, subject: Digest) -> Iterator[tuple[Descriptor, ImageManifest]]:

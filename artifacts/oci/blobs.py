@@ -111,7 +111,7 @@ def room_on_disk() -> Iterator[None]:
             raise
         raise Unavailable(
             ErrorCode.STORE_FULL,
-            "The disk has no room for an OCI blob. Free space, then try again.",
+            "The disk has no room. Free space, then try again.",
             log_context={"cause": str(error)},
             retry_after=_RETRY_S,
         ) from error

@@ -8,7 +8,7 @@ changed nothing that anybody sees, and the next one goes on from there. What tra
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeAlias
@@ -125,10 +125,11 @@ async def pull_found(
     layout: Layout,
     *,
     tag: str | None = None,
+    without: Collection[Digest] = (),
     progress: Progress = lambda _: None,
 ) -> Copied:
-    """Goes on from :func:`find`. Arguments and errors are those of :func:`pull`."""
-    tree = await collect(root, lambda named: repository.fetch(named.digest))
+    """Goes on from :func:`find`, but leaves the blobs ``without`` out. Arguments and errors are those of :func:`pull`."""
+    tree = (await collect(root, lambda named: repository.fetch(named.digest))).without(without)
 
     async def receive(blob: Descriptor) -> Upload:
         received = await repository.pull_blob(blob, layout, watch=partial(_watch, progress, blob))

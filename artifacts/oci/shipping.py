@@ -16,7 +16,7 @@ from artifacts.oci.attached import Blame, pull_attached, push_attached
 from artifacts.oci.copying import Copied, Progress, find, pull_found, push
 from artifacts.oci.cosign import tag_signatures
 from artifacts.oci.entries import name_of
-from artifacts.oci.layout import Descriptor, Layout, Platform
+from artifacts.oci.layout import Descriptor, ImageManifest, Layout, Platform
 from artifacts.oci.media import MANIFESTS
 from artifacts.oci.reference import Reference
 from artifacts.oci.registry import Repository
@@ -99,7 +99,7 @@ async def push_whole(
     As :func:`artifacts.oci.copying.push`.
     """
     copied = await push(layout, image, repository, mount_from=mount_from, progress=progress)
-    attached = await push_attached(layout, image.digest, repository)
+    attached = await push_attached(layout, image.digest, repository, known=copied.ways.keys())
     await tag_signatures(layout, image.digest, repository)
     if tag is not None:
         data = await asyncio.to_thread(layout.read_blob, image)
@@ -131,7 +131,8 @@ async def pull_whole(
         accept: Is given the image's descriptor once all that is attached to it is there; what it raises ends the pull.
     """
     root = await find(repository, named_in(reference), platform=platform)
-    attached = await pull_attached(repository, root.descriptor.digest, layout, blame=blame)
+    known = {blob.digest for blob in root.document.blobs} if isinstance(root.document, ImageManifest) else ()
+    attached = await pull_attached(repository, root.descriptor.digest, layout, known=known, blame=blame)
     await asyncio.to_thread(accept, root.descriptor)
     copied = await pull_found(repository, root, layout, tag=NAME, progress=progress)
     return Shipped(image=copied, attached=attached)

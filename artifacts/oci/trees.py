@@ -8,10 +8,11 @@ content is looked at once.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from artifacts.digest import Digest
 from artifacts.oci.descriptor import Descriptor, Platform
 from artifacts.oci.documents import ImageIndex, ImageManifest, strict_json
 from artifacts.oci.manifests import Fetched
@@ -40,6 +41,10 @@ class Tree:
     def size(self) -> int:
         """Bytes of all blobs."""
         return sum(blob.size for blob in self.blobs)
+
+    def without(self, digests: Collection[Digest]) -> Tree:
+        """The same documents, without some of their blobs."""
+        return replace(self, blobs=tuple(blob for blob in self.blobs if blob.digest not in digests))
 
 
 async def collect(root: Fetched, fetch: Callable[[Descriptor], Awaitable[Fetched]]) -> Tree:

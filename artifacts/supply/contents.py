@@ -26,6 +26,8 @@ from artifacts.supply.tars import Member, TarReader
 
 BENTO_PATH: Final = "home/bentoml/bento"
 """Where the Bento lies in every image, below ``/``; BentoML's own images have it there too."""
+NAME_LABEL: Final = "dev.furoshiki.layer"
+"""Annotation of a layer's descriptor: its name, such as ``model``."""
 MAX_ENTRIES: Final = 1_000_000  # of all layers together
 MAX_PLAIN_BYTES: Final = 1 << 37  # of all layers together, uncompressed
 MAX_KEPT_BYTES: Final = 1 << 28  # of all files that are kept, replaced ones included

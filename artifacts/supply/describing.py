@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Signs an image and everything that is said about it, and lays it beside the image, ready to be pushed as referrers.
 
+The image's model lies there too, as an artifact of its own (:mod:`artifacts.supply.modelpack`), which needs no signature.
+
 Law: ``verify_image`` accepts what :func:`describe_image` has described, under a policy that trusts its signer.
 """
 
@@ -12,13 +14,13 @@ from datetime import datetime
 
 from artifacts.digest import Digest
 from artifacts.manifest import Manifest
-from artifacts.oci.attach import Attachment
 from artifacts.oci.layout import Descriptor, Layout
 from artifacts.signing.interface import Signer
 from artifacts.supply.attestations import Kind, attachment_of, attest, put_attachment
 from artifacts.supply.chain import SignedManifest, chain_attachment
 from artifacts.supply.contents import read_contents
 from artifacts.supply.cosign import cosign_attachment
+from artifacts.supply.modelpack import put_model_pack
 from artifacts.supply.provenance import Provenance, predicate_of
 from artifacts.supply.sbom import sbom_of
 
@@ -40,8 +42,8 @@ class Making:
 
 def describe_image(
     layout: Layout, image: Descriptor, making: Making, signer: Signer, *, co_signer: Signer | None = None
-) -> tuple[Attachment, ...]:
-    """Attaches signature, SBOM, provenance and chain to an image of ``layout``.
+) -> Descriptor | None:
+    """Attaches signature, SBOM, provenance, chain and the model as an artifact of its own to an image of ``layout``.
 
     Args:
         layout: Holds the image.
@@ -51,7 +53,7 @@ def describe_image(
         co_signer: Signs the image once more, with P-256, for tools that know no Ed25519; None: nobody.
 
     Returns:
-        What was attached, for :func:`artifacts.oci.attach.attach` to attach in a registry.
+        The model's artifact; None if the image has no layer of the model alone.
 
     Raises:
         SignatureError: A ``SIGN_*`` code if image or manifests cannot be read.
@@ -70,7 +72,7 @@ def describe_image(
     attachments.append(chain_attachment(making.bento, making.models[1:]))
     for attachment in attachments:
         put_attachment(layout, image, attachment)
-    return tuple(attachments)
+    return put_model_pack(layout, image, models[0])
 
 
 def _provenance(making: Making, bento: Manifest, models: Sequence[Manifest]) -> Provenance:

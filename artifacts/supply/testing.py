@@ -20,8 +20,9 @@ from artifacts.signing.ed25519 import Ed25519Signer
 from artifacts.signing.policy import Subject, TrustPolicy
 from artifacts.signing.verifier import BundleVerifier
 from artifacts.supply.chain import SignedManifest
-from artifacts.supply.contents import BENTO_PATH
+from artifacts.supply.contents import BENTO_PATH, NAME_LABEL
 from artifacts.supply.describing import Making, describe_image
+from artifacts.supply.modelpack import MODEL_LAYER, MODEL_PATH
 from artifacts.supply.verification import VerifiedImage, verify_image
 from artifacts.testing import CREATED, FILES, make_manifest, trust
 from core.clock import ManualClock
@@ -78,8 +79,8 @@ def layer_of(files: Mapping[str, bytes], *, links: Mapping[str, str] | None = No
     return data.getvalue()
 
 
-def put_image(layout: Layout, layers: list[bytes]) -> Descriptor:
-    """Writes an image with these uncompressed tars as layers."""
+def put_image(layout: Layout, layers: list[bytes], *, last: str | None = None) -> Descriptor:
+    """Writes an image with these uncompressed tars as layers; ``last`` is the name of the last one."""
     config = {
         "architecture": "amd64",
         "os": "linux",
@@ -87,6 +88,8 @@ def put_image(layout: Layout, layers: list[bytes]) -> Descriptor:
         "rootfs": {"type": "layers", "diff_ids": [digest_bytes(layer) for layer in layers]},
     }
     blobs = [layout.put_bytes(gzip.compress(layer, mtime=0), media_type=LAYER_TAR_GZIP) for layer in layers]
+    if last is not None:
+        blobs[-1] = blobs[-1].annotated(**{NAME_LABEL: last})
     manifest = ImageManifest(
         config=layout.put_bytes(json.dumps(config).encode(), media_type=IMAGE_CONFIG),
         layers=tuple(blobs),
@@ -95,12 +98,15 @@ def put_image(layout: Layout, layers: list[bytes]) -> Descriptor:
     return layout.put_manifest(manifest, tag="image", platform=Platform(architecture="amd64"))
 
 
-def make_image(root: Path, *, converted: bool = False, extra: Mapping[str, bytes] | None = None) -> Described:
+def make_image(
+    root: Path, *, converted: bool = False, packed: bool = False, extra: Mapping[str, bytes] | None = None
+) -> Described:
     """An image of ``acme/digits@3`` in a new layout.
 
     Args:
         root: Where to.
         converted: Whether the model inside was made from another, which was uploaded.
+        packed: Whether the model is a layer of its own, so that it is attached as a ModelPack artifact too.
         extra: More files, or others in the place of those there are.
     """
     signer = Ed25519Signer.generate()
@@ -116,7 +122,10 @@ def make_image(root: Path, *, converted: bool = False, extra: Mapping[str, bytes
     )
     layout = Layout.create(root)
     placed = {f"{BENTO_PATH}/{path}": data for path, data in files.items()}
-    image = put_image(layout, [layer_of(SYSTEM), layer_of({**placed, **(extra or {})})])
+    weights = {path: data for path, data in placed.items() if packed and path.startswith(f"{MODEL_PATH}/")}
+    rest = {path: data for path, data in placed.items() if path not in weights}
+    layers = [layer_of(SYSTEM), layer_of({**rest, **(extra or {})})]
+    image = put_image(layout, [*layers, layer_of(weights)] if packed else layers, last=MODEL_LAYER if packed else None)
     making = Making(
         bento=SignedManifest(manifest=bento.to_bytes(), signature=sign_manifest(bento, signer)),
         models=signed,

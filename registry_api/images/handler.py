@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from artifacts.oci.blobs import room_on_disk
-from artifacts.oci.layout import Layout, Platform
+from artifacts.oci.layout import Descriptor, Layout, Platform
 from artifacts.signing.interface import Signer
 from artifacts.signing.policy import Subject
 from artifacts.signing.verifier import BundleVerifier
@@ -141,7 +141,8 @@ class ImageHandler(ProductHandler[ImageOptions]):
         task.progress(BUILT, "signing the image")
         signer = await self._signer(source.tenant)
         co_signer = await self._co_signer(source.tenant)
-        await asyncio.to_thread(describe_image, layout, result.image, making, signer, co_signer=co_signer)
+        pack = await asyncio.to_thread(describe_image, layout, result.image, making, signer, co_signer=co_signer)
+        task.log(_told_pack(pack, result.builder))
         task.progress(0.85, "verifying the image")
         verifier = BundleVerifier(await self._policy(source.tenant), self._clock)
         subject = Subject(tenant=source.tenant, model=source.model, version=source.version, variant=source.variant)
@@ -176,6 +177,12 @@ class ImageHandler(ProductHandler[ImageOptions]):
             await tell_success(session, IMAGE, image.job, source, digest=made.digest)
 
         return apply
+
+
+def _told_pack(pack: Descriptor | None, builder: str) -> str:
+    if pack is None:
+        return f"no ModelPack artifact: the builder {builder} makes no layer of the model alone"
+    return f"model as a ModelPack artifact {pack.digest}"
 
 
 def _made_image(result: ImageResult, making: Making, key_id: str, stored: Stored) -> MadeImage:

@@ -17,9 +17,26 @@ import rfc8785
 from artifacts.oci.documents import ImageManifest, strict_json
 from artifacts.oci.layout import Layout, Platform
 from artifacts.oci.media import IMAGE_CONFIG
-from artifacts.supply.contents import diff_ids
+from artifacts.supply.contents import NAME_LABEL, diff_ids
 from core.clock import rfc3339
 from registry_api.images.builders.interface import BENTO_PATH, USER, Base, BuildRequest, BuiltLayer
+
+__all__ = [
+    "BENTO_LABEL",
+    "ENVIRONMENT",
+    "MODEL_LABEL",
+    "NAME_LABEL",
+    "PORT",
+    "START",
+    "STOP",
+    "configuration",
+    "environment_of",
+    "labels_of",
+    "layers_of",
+    "platform_of",
+    "put_image",
+    "read_configuration",
+]
 
 START: Final = ("/usr/bin/python3", "-m", "bentoml", "serve", f"/{BENTO_PATH}")
 STOP: Final = "SIGTERM"
@@ -41,7 +58,6 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
 }
 MODEL_LABEL: Final = "dev.furoshiki.model"
 BENTO_LABEL: Final = "dev.furoshiki.bento"
-NAME_LABEL: Final = "dev.furoshiki.layer"  # of a layer's descriptor: its name
 
 
 def labels_of(request: BuildRequest) -> dict[str, str]:

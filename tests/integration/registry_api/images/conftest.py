@@ -19,7 +19,7 @@ import onnx
 import pytest
 
 from artifacts.manifest import MANIFEST_NAME, SIGNATURE_NAME, Manifest
-from artifacts.oci.layout import Layout, Platform
+from artifacts.oci.layout import Descriptor, Layout, Platform
 from artifacts.signing.interface import Signer
 from artifacts.signing.policy import Subject, TrustPolicy
 from artifacts.signing.verifier import BundleVerifier
@@ -136,8 +136,8 @@ class Workshop:
         return Made(built=built, layout=layout)
 
 
-def describe(made: Made, bento: Bento) -> None:
-    """Signs the image and lays beside it what is said of it."""
+def describe(made: Made, bento: Bento) -> Descriptor | None:
+    """Signs the image and lays beside it what is said of it; its model as an artifact of its own."""
     now = datetime.now(UTC)
     making = Making(
         bento=bento.signed,
@@ -150,7 +150,7 @@ def describe(made: Made, bento: Bento) -> None:
         started=now,
         finished=now,
     )
-    describe_image(made.layout, made.built.image, making, bento.signer)
+    return describe_image(made.layout, made.built.image, making, bento.signer)
 
 
 async def _fetch(bench: Bench, path: str, target: Path) -> None:

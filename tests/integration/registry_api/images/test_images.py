@@ -6,17 +6,18 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
-from dataclasses import replace
+import tarfile
 
 import pytest
 
-from artifacts.supply.modelpack import ARTIFACT_TYPE, put_model_pack
+from artifacts.manifest import MANIFEST_NAME, SIGNATURE_NAME
+from artifacts.supply.modelpack import ARTIFACT_TYPE, MODEL_PATH
 from deploy.local.components.podman import Podman
 from registry_api.images.builders.bases.making import TAG
 from registry_api.images.builders.interface import Base
 from registry_api.images.builders.layers import LayersBuilder
 from registry_api.jobs.process import INSTALLATION
-from tests.integration.registry_api.images.conftest import BUILDERS, SECRET, Bento, Made, Workshop
+from tests.integration.registry_api.images.conftest import BUILDERS, SECRET, Bento, Made, Workshop, describe
 
 
 def test_the_same_bento_gives_the_same_digest(workshop: Workshop, image: Made, bento: Bento) -> None:
@@ -71,13 +72,21 @@ def test_no_secret_is_in_any_layer(builder: str, request: pytest.FixtureRequest,
     assert not [found for found in unwanted if found in made.layout.read_blob(manifest.config)]
 
 
-def test_the_model_is_an_artifact_of_its_own(image: Made, bento: Bento) -> None:
-    """ModelPack: the image's model layer, the same blob, under the specification's media types."""
-    layer = image.built.layers[-1]
-    inside = replace(bento.manifest, kind="model", parent=None)
-    pack = put_model_pack(image.layout, inside, layer.blob, diff_id=layer.diff_id)
-    manifest = image.layout.manifest(pack)
-    config = json.loads(image.layout.read_blob(manifest.config))
+@pytest.mark.parametrize("builder", BUILDERS)
+def test_the_model_is_an_artifact_of_its_own(builder: str, request: pytest.FixtureRequest, bento: Bento) -> None:
+    """ModelPack: the image's model layer, the same blob, under the specification's media types, attached to the image."""
+    made: Made = request.getfixturevalue("image" if builder == "layers" else "by_buildah")
+    pack = describe(made, bento)
+    assert pack is not None
+    manifest, layer = made.layout.manifest(pack), made.built.layers[-1]
+    assert manifest.subject == made.built.image.content
     assert (manifest.artifact_type, manifest.layers[0].digest) == (ARTIFACT_TYPE, layer.blob.digest)
-    assert config["descriptor"]["name"] == "default/digits"
+    assert pack.size + manifest.config.size < 2_000
+    config = json.loads(made.layout.read_blob(manifest.config))
+    assert (config["descriptor"]["name"], config["descriptor"]["revision"]) == ("default/digits", bento.manifest.parent)
     assert config["modelfs"] == {"type": "layers", "diffIds": [layer.diff_id]}
+    with made.layout.open_blob(manifest.layers[0]) as file, tarfile.open(fileobj=file, mode="r:gz") as tar:
+        held = {member.name for member in tar if member.isfile()}
+    assert held > {f"{MODEL_PATH}/{MANIFEST_NAME}", f"{MODEL_PATH}/{SIGNATURE_NAME}"}
+    assert not [path for path in held if not path.startswith(f"{MODEL_PATH}/")]
+    assert describe(made, bento) == pack

@@ -16,6 +16,7 @@ from artifacts.oci.shipping import Shipped, pull_whole, push_whole
 from artifacts.oci.uploads import Way
 from artifacts.signing.policy import Subject
 from artifacts.signing.verifier import BundleVerifier
+from artifacts.supply.modelpack import ARTIFACT_TYPE
 from artifacts.supply.verification import verify_image
 from core.clock import SystemClock
 from deploy.local.components.docker_registry import DockerRegistry, docker_registry
@@ -44,6 +45,9 @@ def push(made: Made, registry: DockerRegistry, tag: str, record: Callable[[str, 
     beside = sum(copied.sent for copied in shipped.attached)
     moved = f"{shipped.image.sent} bytes of the image, {beside} attached; {shipped.skipped} skipped"
     record(FIGURES, f"push of {tag}: {moved}")
+    (pack,) = [copied for copied in shipped.attached if copied.descriptor.artifact_type == ARTIFACT_TYPE]
+    record(FIGURES, f"model of {tag} as a ModelPack artifact: {pack.size + pack.descriptor.size} bytes more")
+    assert pack.size + pack.descriptor.size < 2_000
     return shipped
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from artifacts.digest import digest_bytes
 from artifacts.oci.attach import Attachment, Piece, attachment_manifest, fallback_tag, referrers
-from artifacts.oci.attached import MAX_ATTACHED, pull_attached, push_attached
+from artifacts.oci.attached import MAX_ATTACHED, MAX_ATTACHED_BYTES, pull_attached, push_attached
 from artifacts.oci.copying import pull, push
 from artifacts.oci.documents import encode_document
 from artifacts.oci.layout import Descriptor, ImageIndex, Layout
@@ -103,3 +103,21 @@ async def test_too_much_is_not_taken(tmp_path: Path) -> None:
     with refused(ErrorCode.TOO_LARGE):
         await pull_attached(repository, subject.digest, layout)
     assert transport.counted("GET", "/blobs/") == 0
+
+
+async def test_a_layer_of_the_image_is_not_counted_among_what_is_attached(tmp_path: Path) -> None:
+    """However large: it comes with the image, within the image's own limit."""
+    transport = MemoryRegistry()
+    repository, layout = client(transport).repository("a"), empty_layout(tmp_path)
+    subject = image(layout, [b"layer"])
+    small = attachment_manifest(Attachment(artifact_type=KIND, pieces=(Piece(media_type=KIND, data=b"x"),)), subject)
+    large = replace(small.layers[0], size=MAX_ATTACHED_BYTES + 1)
+    attach_here(layout, subject, b"sbom")
+    await push(layout, subject, repository)
+    await push_attached(layout, subject.digest, repository)
+    listed = transport.put_manifest("a", "x", encode_document(replace(small, layers=(large,))), IMAGE_MANIFEST)
+    with refused(ErrorCode.TOO_LARGE):
+        await pull_attached(repository, subject.digest, layout)
+    taken = await pull_attached(repository, subject.digest, layout, known={large.digest})
+    assert {copied.descriptor.digest: copied.size for copied in taken}[listed] == len(EMPTY_BYTES)
+    assert transport.counted("GET", large.digest) == 0

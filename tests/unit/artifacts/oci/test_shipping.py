@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,12 @@ from artifacts.oci.layout import ImageIndex
 from artifacts.oci.reference import parse_reference
 from artifacts.oci.shipping import image_in, pull_whole, push_whole
 from artifacts.oci.testing import MemoryRegistry
+from artifacts.signing.verifier import BundleVerifier
+from artifacts.source import DirectorySource
 from artifacts.stores.testing import refused
+from artifacts.supply.modelpack import ARTIFACT_TYPE, MODEL_PATH
 from artifacts.supply.testing import make_image
+from core.clock import ManualClock
 from core.errors import ErrorCode
 from tests.unit.artifacts.oci.images import client, empty_layout, image
 
@@ -37,6 +42,47 @@ async def test_an_image_goes_and_comes_back_whole(tmp_path: Path, api: bool) -> 
     assert image_in(other).digest == image_in(other, "image").digest == described.image.digest
     described.layout, described.image = other, image_in(other)
     assert described.verify().image == described.image.digest
+
+
+@pytest.mark.parametrize("api", [True, False])
+async def test_the_model_of_an_image_travels_once(tmp_path: Path, api: bool) -> None:
+    """Attached as an artifact of its own it costs a few hundred bytes; what arrives verifies."""
+    described, transport = make_image(tmp_path / "made", packed=True), MemoryRegistry()
+    transport.faults.referrers = api
+    repository = client(transport).repository("acme/digits")
+    layer = described.layout.manifest(described.image).layers[-1]
+    shipped = await push_whole(described.layout, described.image, repository)
+    (listed,) = await referrers(repository, described.image.digest, artifact_type=ARTIFACT_TYPE)
+    (pack,) = [copied for copied in shipped.attached if copied.descriptor.digest == listed.digest]
+    assert layer.digest not in pack.ways
+    assert pack.sent == pack.size < 1_000
+    reference = parse_reference(f"registry.test/acme/digits@{described.image.digest}")
+    whole = empty_layout(tmp_path / "whole")
+    pulled = await pull_whole(repository, reference, whole)
+    assert pulled.sent > 0
+    assert transport.counted("GET", f"/blobs/{layer.digest}") == 1
+    assert whole.manifest(listed).layers[0].digest == layer.digest
+    described.layout, described.image = whole, image_in(whole)
+    assert described.verify().image == described.image.digest
+
+
+async def test_the_model_of_an_image_is_had_without_the_image(tmp_path: Path) -> None:
+    """By the digest of its artifact: one layer, with the signed bundle in it."""
+    described, transport = make_image(tmp_path / "made", packed=True), MemoryRegistry()
+    repository, alone = client(transport).repository("a"), empty_layout(tmp_path / "alone")
+    await push_whole(described.layout, described.image, repository)
+    (listed,) = await referrers(repository, described.image.digest, artifact_type=ARTIFACT_TYPE)
+    await pull_whole(repository, parse_reference(f"registry.test/a@{listed.digest}"), alone)
+    (layer,) = alone.manifest(alone.index().manifests[0]).layers
+    with tarfile.open(fileobj=alone.open_blob(layer), mode="r:gz") as tar:
+        for path, data in {member.name: tar.extractfile(member) for member in tar if member.isfile()}.items():
+            assert data is not None
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / path).write_bytes(data.read())
+    verified = BundleVerifier(described.policy, ManualClock()).verify(
+        DirectorySource(tmp_path / MODEL_PATH), subject=described.subject, retain=False
+    )
+    assert verified.manifest.digest == described.bento.parent
 
 
 async def test_the_tag_comes_last(tmp_path: Path) -> None:

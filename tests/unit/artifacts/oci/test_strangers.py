@@ -57,7 +57,7 @@ def asking(transport: httpx.AsyncBaseTransport, clock: ManualClock | None = None
 
 async def test_nothing_large_is_taken_before_the_signature_stands(tmp_path: Path) -> None:
     """An image that nobody we trust signed costs its documents only, however large it says it is."""
-    described, transport = make_image(tmp_path / "made"), MemoryRegistry()
+    described, transport = make_image(tmp_path / "made", packed=True), MemoryRegistry()
     repository, layout = client(transport).repository("a"), empty_layout(tmp_path / "other")
     await push_whole(described.layout, described.image, repository, tag="3")
     transport.requests.clear()

@@ -11,6 +11,7 @@ from artifacts.oci.layout import Layout
 from artifacts.signing.policy import Subject
 from artifacts.signing.verifier import BundleVerifier
 from artifacts.supply.attestations import Kind, attestations
+from artifacts.supply.modelpack import ARTIFACT_TYPE
 from registry_api.db.session import EVERY_TENANT
 from registry_api.images.fetching import fetch_image, verify_fetched
 from registry_api.signing.cosigning import FEATURE
@@ -45,6 +46,8 @@ async def test_an_image_is_made_signed_stored_and_fetched_again(works_of_each: W
     log = await works.log(image["job_id"])
     assert "builder layers" in log
     assert f"layer model {image['layers'][4]['size']} bytes" in log
+    (pack,) = [entry.digest for entry in layout.index().manifests if entry.artifact_type == ARTIFACT_TYPE]
+    assert f"model as a ModelPack artifact {pack}" in log
     assert works.scratch == []
 
 
