@@ -10,7 +10,6 @@ IMAGE_INDEX: Final = "application/vnd.oci.image.index.v1+json"
 IMAGE_CONFIG: Final = "application/vnd.oci.image.config.v1+json"
 LAYER_TAR: Final = "application/vnd.oci.image.layer.v1.tar"
 LAYER_TAR_GZIP: Final = "application/vnd.oci.image.layer.v1.tar+gzip"
-LAYER_TAR_ZSTD: Final = "application/vnd.oci.image.layer.v1.tar+zstd"
 EMPTY: Final = "application/vnd.oci.empty.v1+json"
 EMPTY_BYTES: Final = b"{}"  # the content of every blob of that type
 

@@ -18,7 +18,6 @@ from artifacts.supply.contents import Contents
 from artifacts.supply.packages import Package
 from core.clock import rfc3339
 
-MEDIA_TYPE: Final = "application/vnd.cyclonedx+json"
 SPEC_VERSION: Final = "1.6"
 _NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "https://furoshiki.dev/sbom")
 
