@@ -83,13 +83,7 @@ class InstanceRepository:
 
     async def adopt(self, deployment_id: str, runs: Sequence[str], revision: int) -> None:
         """Instances are what ``revision`` wants, made for an earlier one of the same template."""
-        await self._execute(
-            update(InstanceRow)
-            .where(InstanceRow.deployment_id == deployment_id, InstanceRow.tenant == self._tenant)
-            .where(InstanceRow.run.in_(runs))
-            .values(revision=revision)
-        )
-        await self.show(deployment_id)
+        await self._set(deployment_id, runs, revision=revision)
 
     async def disown(self, deployment_id: str, instance: Instance) -> bool:
         """An instance is no longer what its revision says; False if somebody found that already."""
@@ -99,11 +93,14 @@ class InstanceRepository:
 
     async def rehost(self, deployment_id: str, runs: Sequence[str], host: str) -> None:
         """Instances run on ``host``, as is seen there; their machine has another name than before."""
+        await self._set(deployment_id, runs, host=host)
+
+    async def _set(self, deployment_id: str, runs: Sequence[str], **values: str | int) -> None:
         await self._execute(
             update(InstanceRow)
             .where(InstanceRow.deployment_id == deployment_id, InstanceRow.tenant == self._tenant)
             .where(InstanceRow.run.in_(runs))
-            .values(host=host)
+            .values(**values)
         )
         await self.show(deployment_id)
 
