@@ -109,5 +109,5 @@ async def test_jobs_run_at_once_whether_asked_for_before_or_after(stepped: Api, 
     clock.set_back(HOUR)
     after = await stepped.ok("POST", "/tunings", json={"model": "digits"})
     async with at_work(assemble(stepped.platform, OWN).worker), asyncio.timeout(60):
-        ended = [await ended_job(stepped, asked["job_id"]) for asked in (before, after)]
+        ended = [await ended_job(stepped.ok, asked["job_id"]) for asked in (before, after)]
     assert [job["state"] for job in ended] == ["succeeded", "succeeded"]

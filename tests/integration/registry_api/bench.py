@@ -41,12 +41,17 @@ async def at_work(worker: Worker) -> AsyncIterator[None]:
         await running
 
 
-async def ended_job(api: Api, job_id: str) -> dict[str, Any]:
-    """The job, as soon as it has ended."""
+async def ended_job(ask: Callable[[str, str], Awaitable[dict[str, Any]]], job_id: str) -> dict[str, Any]:
+    """The job, as soon as it has ended.
+
+    Args:
+        ask: Sends a request that must succeed, by method and path; its JSON.
+        job_id: Which one.
+    """
     found: dict[str, Any] = {}
 
     async def final() -> bool:
-        found.update(await api.ok("GET", f"/jobs/{job_id}"))
+        found.update(await ask("GET", f"/jobs/{job_id}"))
         return found["state"] in FINAL
 
     await until(final)
@@ -69,7 +74,7 @@ class Bench:
 
     async def ended(self, job_id: str) -> dict[str, Any]:
         """The job, as soon as it has ended."""
-        return await ended_job(self.api, job_id)
+        return await ended_job(self.api.ok, job_id)
 
     async def push(self, model: str = "digits", *, seed: int = 0) -> dict[str, Any]:
         """Registers the next version of a tiny real model, whose answers differ by ``seed``."""

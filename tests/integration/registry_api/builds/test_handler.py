@@ -100,7 +100,7 @@ async def test_a_bento_counts_against_what_the_tenant_may_keep(api: Api, tmp_pat
     )
     build = await api.ok("POST", "/builds", json={"model": "digits"})
     async with at_work(worker):
-        job = await ended_job(api, build["job_id"])
+        job = await ended_job(api.ok, build["job_id"])
     shown = await api.ok("GET", f"/builds/{build['id']}")
     assert (job["state"], job["attempt"], shown["state"]) == (state, 1, state)
     assert await kept_bytes(api) == kept + more

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from tests.integration.registry_api.bench import FINAL, until
+from tests.integration.registry_api.bench import ended_job
 from tests.integration.registry_api.process import ROOT, RegistryProcess
 
 QUICK = {
@@ -53,11 +53,4 @@ class Site:
 
     async def ended(self, job_id: str) -> dict[str, Any]:
         """The job, as soon as it has ended."""
-        job: dict[str, Any] = {}
-
-        async def final() -> bool:
-            job.update(await self.ask("GET", f"/jobs/{job_id}"))
-            return job["state"] in FINAL
-
-        await until(final)
-        return job
+        return await ended_job(self.ask, job_id)

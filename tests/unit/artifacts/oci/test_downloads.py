@@ -6,6 +6,7 @@ from __future__ import annotations
 import fcntl
 import resource
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -115,23 +116,14 @@ async def test_a_part_that_another_process_writes_is_left_alone(transport: Memor
     assert parts(layout) == [part.name]
 
 
-async def test_a_link_in_the_way_is_not_followed(transport: MemoryRegistry, layout: Layout, tmp_path: Path) -> None:
-    """A layout cannot make us write another file."""
-    victim = tmp_path / "victim"
-    victim.write_bytes(b"mine")
-    (layout.root / f".{hex_of(BLOB.digest)}.part").symlink_to(victim)
-    with refused(ErrorCode.PATH_UNSAFE):
-        await receive(transport, layout)
-    assert victim.read_bytes() == b"mine"
-
-
-async def test_another_name_of_a_file_is_not_written_to(
-    transport: MemoryRegistry, layout: Layout, tmp_path: Path
+@pytest.mark.parametrize("link_to", [Path.symlink_to, Path.hardlink_to])
+async def test_a_link_in_the_way_is_not_written_to(
+    transport: MemoryRegistry, layout: Layout, tmp_path: Path, link_to: Callable[[Path, Path], None]
 ) -> None:
-    """Nor by a hard link in the place of a part."""
+    """A layout cannot make us write another file, by neither kind of link in the place of a part."""
     victim = tmp_path / "victim"
     victim.write_bytes(b"mine")
-    (layout.root / f".{hex_of(BLOB.digest)}.part").hardlink_to(victim)
+    link_to(layout.root / f".{hex_of(BLOB.digest)}.part", victim)
     with refused(ErrorCode.PATH_UNSAFE):
         await receive(transport, layout)
     assert victim.read_bytes() == b"mine"

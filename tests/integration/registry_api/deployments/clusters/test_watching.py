@@ -11,18 +11,10 @@ from core.clock import SystemClock
 from registry_api.deployments.kubernetes.opening import opened
 from registry_api.deployments.kubernetes.testing import Asked, Refused
 from registry_api.deployments.kubernetes.testing.controllers import READY, waiting
-from registry_api.deployments.kubernetes.values import Wanted
 from tests.integration.registry_api.deployments.clusters.yard import SERVER, URL, Yard
+from tests.integration.registry_api.deployments.kubernetes.wanting import wanted
 
-STRANGER = Wanted(
-    tenant="default",
-    name="gone",
-    model="digits@1",
-    repository="default/digits",
-    image=digest_bytes(b"an image"),
-    revision=1,
-    run="r",
-)
+STRANGER = wanted(tenant="default", name="gone", model="digits@1", repository="default/digits", run="r")
 
 
 async def test_a_difference_is_repaired_by_one_job(yard: Yard) -> None:

@@ -158,9 +158,8 @@ def test_a_cancelled_wait_ends(server: ClusterServer, cluster: Cluster) -> None:
         cluster.until_ready("acme", "digits", seconds=30, told=told)
 
 
-def test_conditions_of_what_was_before_are_not_believed(server: ClusterServer, make: Callable[..., Cluster]) -> None:
-    """An update after one that took too long: the old verdict stands until the controller has seen the new one."""
-    server.controllers.pod, server.controllers.conditions = waiting("ContainerCreating"), [LATE]
+def updating(server: ClusterServer, make: Callable[..., Cluster]) -> Cluster:
+    """A cluster that was asked for an update, whose controller takes it up only when it is waited for."""
 
     def pause(_: float) -> None:
         server.controllers.roll(SERVER)
@@ -169,6 +168,13 @@ def test_conditions_of_what_was_before_are_not_believed(server: ClusterServer, m
     cluster.apply(wanted())
     server.controllers.idle = True
     cluster.apply(wanted(revision=2, image=digest_bytes(b"another")))
+    return cluster
+
+
+def test_conditions_of_what_was_before_are_not_believed(server: ClusterServer, make: Callable[..., Cluster]) -> None:
+    """An update after one that took too long: the old verdict stands until the controller has seen the new one."""
+    server.controllers.pod, server.controllers.conditions = waiting("ContainerCreating"), [LATE]
+    cluster = updating(server, make)
     server.controllers.pod, server.controllers.conditions = READY, []
 
     assert cluster.until_ready("acme", "digits", seconds=30).done
@@ -177,14 +183,7 @@ def test_conditions_of_what_was_before_are_not_believed(server: ClusterServer, m
 def test_pods_of_an_earlier_image_end_no_wait(server: ClusterServer, make: Callable[..., Cluster]) -> None:
     """A pod of the image before, which could never be pulled, is still there: the new one is waited for."""
     server.controllers.pod = waiting("InvalidImageName")
-
-    def pause(_: float) -> None:
-        server.controllers.roll(SERVER)
-
-    cluster = make(pause=pause)
-    cluster.apply(wanted())
-    server.controllers.idle = True
-    cluster.apply(wanted(revision=2, image=digest_bytes(b"another")))
+    cluster = updating(server, make)
     status = {"observedGeneration": 2, "replicas": 1, "updatedReplicas": 0}
     server.objects.set_status("deployments", SERVER, status)
     server.controllers.pod = READY

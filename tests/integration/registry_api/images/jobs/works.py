@@ -100,7 +100,7 @@ class Works:
 
     async def ended(self, job_id: str) -> dict[str, Any]:
         """The job, as soon as it has ended."""
-        return await ended_job(self.api, job_id)
+        return await ended_job(self.api.ok, job_id)
 
     async def log(self, job_id: str) -> str:
         """A job's log."""
