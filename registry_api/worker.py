@@ -18,7 +18,7 @@ from uuid import uuid4
 from prometheus_client import start_http_server
 
 from converters.environments import onnx2tf
-from converters.parity.report import Report
+from converters.parity.picture import picture
 from registry_api.bootstrap.coordination import coordinated
 from registry_api.bootstrap.deploying import open_deploying
 from registry_api.bootstrap.platform import Platform, address_policy, open_platform, secret_keeper, tenant_blobs
@@ -166,17 +166,10 @@ def _convert_handler(platform: Platform, own: WorkerSettings) -> ConvertHandler:
     options = ConvertOptions(
         scratch=settings.scratch_dir / "conversions",
         limits=limits,
-        picture=_picture,
+        picture=picture,
         timeout_seconds=own.conversions.timeout_seconds,
     )
     return ConvertHandler(_tools(platform), blobs=tenant_blobs(platform), options=options)
-
-
-def _picture(report: Report) -> bytes:
-    """Imported here only: a worker that converts nothing need not carry it."""
-    from converters.parity.picture import picture
-
-    return picture(report)
 
 
 def _build_handler(platform: Platform, own: WorkerSettings) -> BuildHandler:

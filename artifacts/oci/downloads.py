@@ -129,7 +129,6 @@ class _Receiving:
                 if response.status_code not in {200, 206, 416}:
                     await self._connection.whole(ask, response, limit=_MOST_ERROR_BYTES)
                 if before and not _goes_on(response, before):
-                    before = 0
                     await asyncio.to_thread(self._arrival.restart)
                 if response.status_code != 416:
                     await self._write(response)

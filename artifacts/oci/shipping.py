@@ -60,7 +60,8 @@ def image_in(layout: Layout, wanted: str | None = None) -> Descriptor:
         InvalidRequest: ``VALID_002`` if there are several, or none, to choose from.
         FuroshikiError: As :meth:`Layout.index`.
     """
-    entries = {entry.digest: entry for entry in layout.index().manifests}
+    listed = layout.index().manifests
+    entries = {entry.digest: entry for entry in listed}
     if wanted is not None:
         found = entries.get(wanted) or layout.resolve(wanted)
         if found is None:
@@ -75,7 +76,7 @@ def image_in(layout: Layout, wanted: str | None = None) -> Descriptor:
             f"The layout holds {len(images)} images; expected one, or the name or digest of one of them.",
             details={"field": "image"},
         )
-    misnamed = [entry for entry in layout.index().manifests if name_of(entry) and entry.digest != images[0].digest]
+    misnamed = [entry for entry in listed if name_of(entry) and entry.digest != images[0].digest]
     if misnamed:  # other tools would take that one
         raise InvalidRequest(
             ErrorCode.INVALID_FIELD,

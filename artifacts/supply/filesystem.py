@@ -72,8 +72,7 @@ class Filesystem(Generic[M]):
     def folder(self, path: str) -> None:
         """A folder; what it holds already stays."""
         above, name = self._above(path, make=False)
-        found = None if above is None or above.children is None else above.children.get(name)
-        if above is None or above.children is None or found is None:
+        if above is None or above.children is None or (found := above.children.get(name)) is None:
             return
         if found.children is None:
             del above.children[name]

@@ -105,7 +105,7 @@ class TarReader:
         data = self._exactly(header.size)
         self._exactly(-header.size % _BLOCK)
         name = _EXTENSIONS[header.type]
-        found = _records(data) if name == "pax" else {name: data.partition(b"\0")[0]}
+        found = _records(data) if name == "pax" else {name: _text(data)}
         if not said.keys().isdisjoint({*found, name}):
             raise _ambiguous("one thing said twice by extensions")
         said.update({**found, name: found.get(name, b"")})

@@ -12,7 +12,7 @@ from registry_api.db.session import Session
 from registry_api.deployments.ending import Ender
 from registry_api.deployments.handling import Handling
 from registry_api.deployments.history.repository import HistoryRepository
-from registry_api.deployments.history.values import HappeningKind, Revision, first_revision
+from registry_api.deployments.history.values import HappeningKind, Revision
 from registry_api.deployments.repository import DeploymentRepository
 from registry_api.deployments.values import Deployment
 from registry_api.jobs.interface import Apply, Fault, Job, JobKind, JobTask, Outcome
@@ -73,10 +73,7 @@ class DeployHandler:
         deployment = await self._claims.own(job)
         async with self._db.write(job.tenant) as session:
             await DeploymentRepository(session, job.tenant).begin(deployment.id, now=self._clock.now())
-            history = HistoryRepository(session, job.tenant)
-            revision = await history.revision(deployment.id, deployment.goal)
-        if revision is None and deployment.goal == deployment.revision:
-            revision = first_revision(deployment)
+            revision = await HistoryRepository(session, job.tenant).of(deployment, deployment.goal)
         if revision is None:
             raise Conflict(
                 ErrorCode.STATE_CONFLICT, f"Revision {deployment.goal} is no longer kept; change it instead."

@@ -165,7 +165,8 @@ class Ender:
             assert target is not None  # it told of the run
             target.end_run(run, None)
         ended = [path for path in (self.folder / deployment.id).glob("*") if path.name not in known]
-        ended.sort(key=lambda path: (path.name == log, _modified(path / "logs")), reverse=True)
+        logs = {path: log_folder(self.folder, deployment.id, path.name) for path in ended}
+        ended.sort(key=lambda path: (path.name == log, _modified(logs[path])), reverse=True)
         for path in ended[:KEPT_LOGS]:
             self.free(deployment.id, path.name)
         for path in ended[KEPT_LOGS:]:

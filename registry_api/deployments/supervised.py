@@ -126,20 +126,20 @@ def listens(run: str, url: str) -> bool:
 
 def runs_in(deployments: Path) -> dict[str, str]:
     """Every start of one registry that a process on this machine belongs to: deployment id by run."""
+    return _told_in(deployments, DEPLOYMENT_VARIABLE)
+
+
+def auth_in(deployments: Path) -> dict[str, str]:
+    """Who may call each start of one registry that runs on this machine, as its processes were told; by run."""
+    return _told_in(deployments, AUTH_VARIABLE)
+
+
+def _told_in(deployments: Path, variable: str) -> dict[str, str]:
+    """What the processes of one registry on this machine were told by a variable; by run."""
     found: dict[str, str] = {}
     for process in find_by_variable(FOLDER_VARIABLE, str(deployments)):
         with suppress(psutil.Error, OSError, KeyError):
             if process.status() != psutil.STATUS_ZOMBIE:
                 variables = process.environ()
-                found[variables[RUN_VARIABLE]] = variables[DEPLOYMENT_VARIABLE]
-    return found
-
-
-def auth_in(deployments: Path) -> dict[str, str]:
-    """Who may call each start of one registry that runs on this machine, as its processes were told; by run."""
-    found: dict[str, str] = {}
-    for process in find_by_variable(FOLDER_VARIABLE, str(deployments)):
-        with suppress(psutil.Error, OSError, KeyError):
-            variables = process.environ()
-            found[variables[RUN_VARIABLE]] = variables[AUTH_VARIABLE]
+                found[variables[RUN_VARIABLE]] = variables[variable]
     return found

@@ -12,9 +12,8 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
 from sqlalchemy import ColumnElement, delete, insert, literal_column, select, tuple_
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
+from registry_api.db.inserting import insert_into
 from registry_api.db.session import Session
 from registry_api.tenancy.tables import TenantRow
 from registry_api.usage.histogram import add, bin_of
@@ -35,7 +34,9 @@ class UsageRepository:
 
     async def begin_batch(self, batch: str, now: datetime) -> bool:
         """Notes a batch; False if it was noted before."""
-        statement = self._insert(RequestBatchRow).values(id=batch, received_at=now).on_conflict_do_nothing()
+        statement = (
+            insert_into(self._session, RequestBatchRow).values(id=batch, received_at=now).on_conflict_do_nothing()
+        )
         found = await self._session.execute(statement.returning(RequestBatchRow.id))
         return found.one_or_none() is not None
 
@@ -53,7 +54,7 @@ class UsageRepository:
     async def _add(self, hours: dict[HourKey, dict[str, Any]]) -> None:
         keys = sorted(hours)
         empty = [_empty(key) for key in keys]
-        await self._session.execute(self._insert(UsageHourRow).on_conflict_do_nothing(), empty)
+        await self._session.execute(insert_into(self._session, UsageHourRow).on_conflict_do_nothing(), empty)
         for start in range(0, len(keys), 200):
             wanted = keys[start : start + 200]
             query = select(UsageHourRow).where(tuple_(*_KEY).in_(wanted)).order_by(*_KEY).with_for_update()
@@ -118,10 +119,6 @@ class UsageRepository:
     async def _removed(self, statement: Any) -> int:
         found = await self._session.execute(statement.execution_options(synchronize_session=False))
         return len(found.all())
-
-    def _insert(self, table: Any) -> Any:
-        sqlite = self._session.get_bind().dialect.name == "sqlite"
-        return sqlite_insert(table) if sqlite else postgresql_insert(table)
 
 
 def _of_status(status: Status) -> ColumnElement[bool]:

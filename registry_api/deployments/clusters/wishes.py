@@ -12,7 +12,7 @@ import asyncio
 from artifacts.keys.interface import TrustProvider
 from registry_api.db.session import Database
 from registry_api.deployments.history.repository import HistoryRepository
-from registry_api.deployments.history.values import Revision, first_revision
+from registry_api.deployments.history.values import Revision
 from registry_api.deployments.kubernetes.values import Wanted
 from registry_api.deployments.values import Deployment
 
@@ -64,7 +64,5 @@ class Wishes:
         if number is None or deployment.run is None:
             return None
         async with self._db.read(deployment.tenant) as session:
-            revision = await HistoryRepository(session, deployment.tenant).revision(deployment.id, number)
-        if revision is None and number == deployment.revision:
-            revision = first_revision(deployment)
+            revision = await HistoryRepository(session, deployment.tenant).of(deployment, number)
         return None if revision is None else await self.of(deployment, revision, run=deployment.run)

@@ -10,9 +10,9 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from registry_api.db.session import Session
-from registry_api.deployments.history.values import Happening, HappeningKind, Revision
+from registry_api.deployments.history.values import Happening, HappeningKind, Revision, first_revision
 from registry_api.deployments.tables import HappeningRow, RevisionRow, TemplateColumns
-from registry_api.deployments.values import AuthMode, Limits, TargetKind, Template
+from registry_api.deployments.values import AuthMode, Deployment, Limits, TargetKind, Template
 from registry_api.http.pagination import Listing, PageRequest, listing
 
 KEPT_HAPPENINGS: Final = 500  # of one deployment
@@ -46,6 +46,11 @@ class HistoryRepository:
         query = select(RevisionRow).where(*self._of(RevisionRow, deployment_id), RevisionRow.revision == number)
         row = await self._session.scalar(query)
         return None if row is None else _to_revision(row)
+
+    async def of(self, deployment: Deployment, number: int) -> Revision | None:
+        """As :meth:`revision`; the present one also if it was written by a process that knew of none."""
+        found = await self.revision(deployment.id, number)
+        return first_revision(deployment) if found is None and number == deployment.revision else found
 
     async def revisions(self, deployment_id: str, request: PageRequest) -> Listing[Revision]:
         """Revisions, newest first."""

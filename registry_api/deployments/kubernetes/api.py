@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -120,7 +120,7 @@ class Api:
         found: list[Document] = []
         query = dict(call.query or {})
         while True:
-            asked = Call(method=call.method, path=call.path, asked=call.asked, query=dict(query))
+            asked = replace(call, query=dict(query))
             code, body = self._answer(asked)
             if code == HTTPStatus.GONE and "continue" in query:
                 return None

@@ -15,22 +15,18 @@ _MOST: Final = 200
 def events_of(api: Api, namespace: str, release: str) -> tuple[ClusterEvent, ...]:
     """The last 200 events about a release, oldest first. The cluster itself keeps them for about an hour."""
     listed = api.every(EVENT.path(namespace), "list events")
-    found = [_event(each) for each in listed if _about(each).get("name", "").startswith(f"{release}-")]
+    found = [_event(each) for each in listed if _about(each).startswith(f"{release}-")]
     return tuple(sorted(found, key=lambda each: each.at)[-_MOST:])
 
 
-def _about(found: Document) -> Document:
-    return found.get("involvedObject") or {}
+def _about(found: Document) -> str:
+    return str((found.get("involvedObject") or {}).get("name", ""))
 
 
 def _event(found: Document) -> ClusterEvent:
-    about = _about(found)
     return ClusterEvent(
         at=str(found.get("lastTimestamp") or found.get("eventTime") or found["metadata"].get("creationTimestamp", "")),
-        kind=str(about.get("kind", "")),
-        name=str(about.get("name", "")),
         reason=str(found.get("reason", "")),
         message=str(found.get("message", "")),
         warning=found.get("type") == "Warning",
-        count=int(found.get("count") or 1),
     )

@@ -97,9 +97,6 @@ class ClusterEvent:
     """An event of Kubernetes about an object of a deployment."""
 
     at: str  # RFC 3339, as the cluster writes it
-    kind: str
-    name: str
     reason: str
     message: str
     warning: bool
-    count: int

@@ -66,6 +66,7 @@ class Presence:
         for host in (self.silent - silent) & beats.keys():
             _log.info("machine_heard_again", host=host)
         self._silent = {host: found[host] for host in silent}
-        for host in sorted(silent):
+        if silent:
             async with self._db.write(EVERY_TENANT) as session:
-                await MachineRepository(session).forget(found[host])
+                for host in sorted(silent):
+                    await MachineRepository(session).forget(found[host])

@@ -3,19 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
 
 from sqlalchemy import delete, select
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
+from registry_api.db.inserting import insert_into
 from registry_api.db.session import Session
 from registry_api.deployments.tables import InstanceRow, MachineRow
-
-_INSERTS: Final[Mapping[str, Any]] = {"sqlite": sqlite_insert, "postgresql": postgresql_insert}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +31,7 @@ class MachineRepository:
     async def beat(self, machine: Machine) -> None:
         """Writes that a machine is there."""
         values = {"beat": machine.beat, "seen_at": machine.seen_at}
-        insert = _INSERTS[self._session.get_bind().dialect.name](MachineRow).values(host=machine.host, **values)
+        insert = insert_into(self._session, MachineRow).values(host=machine.host, **values)
         await self._session.execute(insert.on_conflict_do_update(index_elements=[MachineRow.host], set_=values))
 
     async def all(self) -> dict[str, Machine]:

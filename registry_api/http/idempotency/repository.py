@@ -11,11 +11,11 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, delete, event, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session as OrmSession
 
 from core.errors import ErrorCode, NotFound, Unavailable
+from registry_api.db.inserting import insert_into
 from registry_api.db.scope import EVERY_TENANT, TENANT, ScopedSession
 from registry_api.db.session import Session
 from registry_api.http.idempotency.tables import IdempotencyRow
@@ -116,8 +116,9 @@ def _before_commit(session: OrmSession) -> None:
     pending = _mine(session)
     if pending is None:
         return
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    written = insert(IdempotencyRow).values(**_columns(pending.keyed, pending.at)).on_conflict_do_nothing()
+    written = (
+        insert_into(session, IdempotencyRow).values(**_columns(pending.keyed, pending.at)).on_conflict_do_nothing()
+    )
     try:
         first = session.scalar(written.returning(IdempotencyRow.tenant)) is not None
     except IntegrityError:  # a service acts for a tenant that nobody made

@@ -19,6 +19,7 @@ import yaml
 
 from artifacts.digest import StreamingDigest
 from artifacts.manifest import FileEntry
+from artifacts.supply.modelpack import MODEL_LAYER
 from core.errors import ErrorCode, InvalidRequest, SignatureError
 from registry_api.images.builders.layer import changed_file
 
@@ -62,7 +63,7 @@ class _Description(msgspec.Struct, frozen=True):
 def layer_of(path: str) -> str:
     """Which layer a file of the Bento goes into."""
     if path.startswith(MODEL):
-        return "model"
+        return MODEL_LAYER
     return "code" if path.startswith(CODE) else "release"
 
 

@@ -15,11 +15,12 @@ from typing import Final
 from artifacts.oci.blobs import room_on_disk
 from artifacts.oci.documents import ImageManifest
 from artifacts.oci.layout import Layout
+from artifacts.supply.contents import NAME_LABEL
 from registry_api.images.builders import bytecode, tidying
 from registry_api.images.builders.bases.making import TAG
 from registry_api.images.builders.bases.recipe import RECIPES
 from registry_api.images.builders.bento import layer_of, place, refuse_commands
-from registry_api.images.builders.configuration import NAME_LABEL, labels_of, layers_of
+from registry_api.images.builders.configuration import labels_of, layers_of
 from registry_api.images.builders.dependencies import copy_blob
 from registry_api.images.builders.interface import BuildRequest, BuiltImage, Tell, builder_missing, wrong_platform
 from registry_api.images.builders.layers import OF_BENTO, check_base, copy_base, timed

@@ -21,23 +21,6 @@ from artifacts.supply.contents import NAME_LABEL, diff_ids
 from core.clock import rfc3339
 from registry_api.images.builders.interface import BENTO_PATH, USER, Base, BuildRequest, BuiltLayer
 
-__all__ = [
-    "BENTO_LABEL",
-    "ENVIRONMENT",
-    "MODEL_LABEL",
-    "NAME_LABEL",
-    "PORT",
-    "START",
-    "STOP",
-    "configuration",
-    "environment_of",
-    "labels_of",
-    "layers_of",
-    "platform_of",
-    "put_image",
-    "read_configuration",
-]
-
 START: Final = ("/usr/bin/python3", "-m", "bentoml", "serve", f"/{BENTO_PATH}")
 STOP: Final = "SIGTERM"
 PORT: Final = 3000

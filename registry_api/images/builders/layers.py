@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from artifacts.oci.layout import Layout
+from artifacts.supply.modelpack import MODEL_LAYER
 from registry_api.images.builders.bento import layer_of, refuse_commands
 from registry_api.images.builders.configuration import layers_of, platform_of, put_image
 from registry_api.images.builders.dependencies import copy_blob, dependency_layer
@@ -34,7 +35,7 @@ from registry_api.images.builders.interface import (
 from registry_api.images.builders.layer import Entry, write_layer
 from registry_api.images.builders.pins import check_pins
 
-OF_BENTO: Final = ("code", "release", "model")
+OF_BENTO: Final = ("code", "release", MODEL_LAYER)
 
 
 class LayersBuilder:

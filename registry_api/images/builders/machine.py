@@ -7,16 +7,17 @@ import platform
 from pathlib import Path
 from typing import Final
 
-_MACHINES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
+MACHINES: Final = {"amd64": "x86_64", "arm64": "aarch64"}  # what the kernel calls the architectures of image platforms
 _EMULATORS: Final = Path("/proc/sys/fs/binfmt_misc")
 
 
 def own_architecture() -> str:
     """This machine's, as image platforms name it: ``amd64`` or ``arm64``."""
-    return _MACHINES.get(platform.machine(), platform.machine())
+    here = platform.machine()
+    return next((name for name, machine in MACHINES.items() if machine == here), here)
 
 
 def runs(architecture: str, *, emulators: Path = _EMULATORS) -> bool:
     """Whether programs of an image of ``architecture`` run here."""
-    names = (f"qemu-{machine}" for machine, name in _MACHINES.items() if name == architecture)
-    return architecture == own_architecture() or any((emulators / name).exists() for name in names)
+    emulated = architecture in MACHINES and (emulators / f"qemu-{MACHINES[architecture]}").exists()
+    return architecture == own_architecture() or emulated

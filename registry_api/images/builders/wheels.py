@@ -25,13 +25,13 @@ from artifacts.digest import Digest, digest_bytes, hex_of
 from artifacts.oci.blobs import room_on_disk
 from artifacts.oci.layout import Platform
 from registry_api.images.builders.interface import BuildRequest, Tell, wrong_platform
+from registry_api.images.builders.machine import MACHINES
 from registry_api.images.builders.running import run
 
 PYTHON: Final = "3.11"
 REQUIREMENTS: Final = "env/python/requirements.txt"
 _OWN: Final = "src/wheels/"
 _SHA256: Final = re.compile(r"--hash=sha256:([0-9a-f]{64})")
-_MACHINES: Final = {"amd64": "x86_64", "arm64": "aarch64"}
 _GLIBC: Final = range(17, 37)  # minor versions of the tags that Debian 12 runs
 _OLD_TAGS: Final = {"x86_64": ("manylinux2014", "manylinux2010", "manylinux1"), "aarch64": ("manylinux2014",)}
 
@@ -107,7 +107,7 @@ def wheel_tags(platform: Platform) -> list[str]:
     Raises:
         InvalidRequest: ``IMAGE_003`` if there are none.
     """
-    machine = _MACHINES.get(platform.architecture)
+    machine = MACHINES.get(platform.architecture)
     if platform.os != "linux" or machine is None:
         raise wrong_platform("The set of wheels", "linux/amd64 and linux/arm64", platform)
     return [

@@ -23,11 +23,12 @@ from artifacts.digest import digest_bytes, hex_of
 from artifacts.oci.documents import ImageManifest
 from artifacts.oci.layout import Descriptor, Layout, Platform
 from artifacts.oci.media import IMAGE_CONFIG
+from artifacts.supply.contents import NAME_LABEL
 from core.errors import ErrorCode, InvalidRequest, SignatureError, Unavailable
 from registry_api.images.builders.bases.packages import fetch
 from registry_api.images.builders.bases.recipe import Recipe
 from registry_api.images.builders.bases.unpacking import unpack
-from registry_api.images.builders.configuration import ENVIRONMENT, NAME_LABEL, configuration
+from registry_api.images.builders.configuration import ENVIRONMENT, configuration
 from registry_api.images.builders.dependencies import compile_folder
 from registry_api.images.builders.interface import USER, Base, Tell, wrong_platform
 from registry_api.images.builders.layer import Entry, tree, write_layer
