@@ -53,12 +53,12 @@ def report(
         chosen = client.variants.choose(ref.model, version, device=device, objective=choose, fidelity=fidelity)
         show_one(app, chosen, CHOICE)
         return
+    if variant is None and picture is not None:
+        _write(app, picture, client.variants.picture(ref.model, version))
+        return
     forms = client.variants.list(ref.model, version)
     if variant is None:
-        if picture is not None:
-            _write(app, picture, client.variants.picture(ref.model, version))
-        else:
-            show_list(app, forms, FORMS)
+        show_list(app, forms, FORMS)
         return
     conversion = next((form.conversion for form in forms if form.name == variant), None)
     if conversion is None:

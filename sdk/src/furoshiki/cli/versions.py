@@ -92,10 +92,8 @@ def _show_all(app: App, found: Sequence[Version]) -> None:
     if app.output == "json":
         print_json([_marked(version, revoked=_revoked(version, policy)) for version in found])
         return
-    marks = ("yes" if _revoked(version, policy) else "" for version in found)
-    show_list(
-        app, (_Listed(version=version, revoked=mark) for version, mark in zip(found, marks, strict=True)), COLUMNS
-    )
+    rows = (_Listed(version=each, revoked="yes" if _revoked(each, policy) else "") for each in found)
+    show_list(app, rows, COLUMNS)
 
 
 def _revoked(version: Version, policy: TrustPolicy) -> bool:
