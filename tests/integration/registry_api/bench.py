@@ -120,6 +120,10 @@ class Bench:
         await self.ended(asked["job_id"])
         return await self.deployment(name)
 
+    async def events(self) -> list[str]:
+        """What happened to deployment ``shop``, newest first."""
+        return [each["kind"] for each in (await self.api.ok("GET", "/deployments/shop/events"))["items"]]
+
     async def text(self, path: str) -> str:
         """A log."""
         reply = await self.api.http.get(f"/api/v1{path}")

@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,6 +21,21 @@ QUICK = {
     "FUROSHIKI_JOBS__POLL_SECONDS": "0.05",
     "FUROSHIKI_DEPLOYMENTS__WATCH_SECONDS": "0.5",
 }
+
+
+def start_worker(home: Path, settings: Mapping[str, str], *, inside: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+    """Starts a worker of the registry in ``home``; its log lies beside that.
+
+    Args:
+        home: Of the registry.
+        settings: Environment variables of it; it has no others of ours.
+        inside: A command that runs another one somewhere; none: here.
+    """
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("FUROSHIKI_")}
+    command = [*inside, sys.executable, "-m", "registry_api", "worker"]
+    environment = {**clean, "FUROSHIKI_HOME": str(home), **settings}
+    with (home.parent / "worker.log").open("ab") as log:
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
 
 
 class Site:
@@ -36,11 +53,8 @@ class Site:
             inside: A command that runs another one somewhere; none: here.
             environment: More settings.
         """
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("FUROSHIKI_")}
-        own = {"FUROSHIKI_HOME": str(self.registry.home), "FUROSHIKI_HTTP__PORT": str(self.registry.port), **QUICK}
-        command = [*inside, sys.executable, "-m", "registry_api", "worker"]
-        with (self.registry.home.parent / "worker.log").open("ab") as log:
-            worker = subprocess.Popen(command, cwd=ROOT, env={**clean, **own, **environment}, stdout=log, stderr=log)
+        own = {"FUROSHIKI_HTTP__PORT": str(self.registry.port), **QUICK, **environment}
+        worker = start_worker(self.registry.home, own, inside=inside)
         self.workers.append(worker)
         return worker
 

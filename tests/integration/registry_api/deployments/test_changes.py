@@ -80,7 +80,7 @@ def runs(deployment: dict[str, Any]) -> set[str]:
 
 async def events(bench: Bench) -> list[str]:
     """What happened, oldest first."""
-    return [each["kind"] for each in reversed((await bench.api.ok("GET", "/deployments/shop/events"))["items"])]
+    return (await bench.events())[::-1]
 
 
 async def test_an_update_and_its_rollback_lose_no_request(changing: Bench) -> None:

@@ -137,7 +137,7 @@ async def test_a_full_disk_is_tried_again(bench: Bench, monkeypatch: pytest.Monk
             shop = await bench.deploy(build["id"])
     assert len(refused) == 2
     assert (shop["state"], len(shop["instances"])) == ("running", 1)
-    kinds = [each["kind"] for each in (await bench.api.ok("GET", "/deployments/shop/events"))["items"]]
+    kinds = await bench.events()
     assert sorted(kinds) == ["created", "serving", "started"]  # nothing was left that had to be ended
     assert (await bench.text(f"/jobs/{shop['job_id']}/log")).count("The disk has no room.") == 2
 
@@ -212,7 +212,7 @@ async def test_a_lost_process_is_found_told_and_started_again(bench: Bench) -> N
     assert (again["state"], again["error"], again["drift"]) == ("running", None, [])
     assert again["pid"] != shop["pid"]
     assert await _infer(again["url"]) == [0.0, 1.0, 2.0]
-    kinds = [each["kind"] for each in (await bench.api.ok("GET", "/deployments/shop/events"))["items"]]
+    kinds = await bench.events()
     assert kinds == ["serving", "started", "restarted", "lost", "serving", "started", "created"]
 
 

@@ -56,7 +56,7 @@ async def test_what_does_not_stay_is_given_up(bench: Bench) -> None:
     assert failed["error"]["code"] == "JOB_002"
     assert "started again 1 times" in failed["error"]["message"]
     assert "model_loaded" in failed["error"]["message"]
-    kinds = [each["kind"] for each in (await bench.api.ok("GET", "/deployments/shop/events"))["items"]]
+    kinds = await bench.events()
     assert [each for each in kinds if each in ("lost", "restarted", "failed")] == [
         "failed",
         "lost",
@@ -90,7 +90,7 @@ async def test_what_has_drifted_is_replaced_without_a_gap(bench: Bench) -> None:
     healed = await bench.deployment()
     assert (healed["state"], healed["drift"], len(healed["instances"])) == ("running", [], 1)
     assert healed["pid"] != shop["pid"]
-    kinds = [each["kind"] for each in (await bench.api.ok("GET", "/deployments/shop/events"))["items"]]
+    kinds = await bench.events()
     assert kinds[:5] == ["ended", "serving", "started", "restarted", "drifted"]
     assert kinds.count("drifted") == 1
 

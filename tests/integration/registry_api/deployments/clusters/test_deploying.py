@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from artifacts.digest import hex_of
 from registry_api.deployments.kubernetes.testing import Asked
 from registry_api.deployments.kubernetes.testing.controllers import READY, waiting
 from tests.integration.registry_api.bench import until
@@ -68,7 +67,7 @@ async def test_an_update_replaces_the_pods_and_a_rollback_brings_them_back(yard:
         assert (updated["serving_revision"], updated["error"], yard.image) == (2, None, yard.pulled(1))
         _job, back = await yard.bench.change("POST", "/rollback")
     assert (back["serving_revision"], back["error"], yard.image) == (3, None, yard.pulled(0))
-    assert await yard.events() == ["serving", "rolled_back", "serving", "updated", "serving", "created"]
+    assert await yard.bench.events() == ["serving", "rolled_back", "serving", "updated", "serving", "created"]
 
 
 async def test_an_update_that_fails_leaves_what_served(yard: Yard) -> None:
@@ -155,15 +154,12 @@ async def test_a_cancelled_start_leaves_nothing(yard: Yard) -> None:
 async def test_what_does_not_verify_reaches_nobody(yard: Yard) -> None:
     """A damaged layer and a revoked model are refused with their codes; nothing is pushed, and nothing applied."""
     image, bench = yard.images[0], yard.bench
-    damaged = hex_of(image["layers"][-1]["digest"])
-    blob = bench.home / "blobs" / "tenants" / "default" / "blobs" / "sha256" / damaged[:2] / damaged
-    data = blob.read_bytes()
-    blob.chmod(0o600)
-    blob.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+    layer = image["layers"][-1]["digest"]
+    bench.api.damage(layer)
     async with bench.working():
         _job, shop = await yard.deploy()
         assert (shop["state"], shop["error"]["code"]) == ("failed", "STORE_003")
-        blob.write_bytes(data)
+        bench.api.damage(layer)  # the bit is flipped back
         version = await bench.api.ok("GET", "/models/digits/versions/1")
         bench.api.platform.keys.revoke("default", digests=frozenset({version["digest"]}))
         _job, shop = await yard.deploy()

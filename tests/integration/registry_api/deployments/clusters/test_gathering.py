@@ -19,13 +19,11 @@ from registry_api.deployments.kubernetes.cluster import Cluster
 from registry_api.deployments.kubernetes.opening import opened
 from registry_api.deployments.kubernetes.testing import Asked, ClusterServer, Refused
 from registry_api.deployments.kubernetes.testing.controllers import waiting
-from registry_api.deployments.kubernetes.values import Wanted
 from registry_api.deployments.logs import read_log
 from registry_api.settings.worker import KubernetesSettings
+from tests.integration.registry_api.deployments.kubernetes.wanting import wanted
 
-WANTED = Wanted(
-    tenant="acme", name="shop", model="m@1", repository="acme/m", image=digest_bytes(b"i"), revision=1, run="r"
-)
+WANTED = wanted(name="shop")
 
 
 @pytest.fixture

@@ -4,22 +4,18 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from registry_api.deployments.kubernetes.opening import opened
 from registry_api.deployments.kubernetes.testing import Asked
 from registry_api.deployments.kubernetes.testing.controllers import READY, waiting
-from tests.integration.registry_api.deployments.clusters.yard import Yard
+from tests.integration.registry_api.deployments.clusters.yard import REGISTRY_URL, Yard
+from tests.integration.registry_api.deployments.site import start_worker
 
-ROOT = Path(__file__).parents[5]
 SECONDS = 60.0
 MOMENTS: dict[str, Callable[[Asked], bool]] = {
     "pushed": lambda asked: asked.method == "GET" and asked.name is not None,  # before anything is applied
@@ -29,18 +25,14 @@ MOMENTS: dict[str, Callable[[Asked], bool]] = {
 
 
 def _work(yard: Yard) -> subprocess.Popen[bytes]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("FUROSHIKI_")}
-    own = {
-        "FUROSHIKI_HOME": str(yard.bench.home),
+    settings = {
         "FUROSHIKI_JOBS__LEASE_SECONDS": "1",
         "FUROSHIKI_JOBS__HEARTBEAT_SECONDS": "0.2",
         "FUROSHIKI_JOBS__POLL_SECONDS": "0.05",
-        "FUROSHIKI_DEPLOYMENTS__REGISTRY_URL": "https://registry.example.com",
+        "FUROSHIKI_DEPLOYMENTS__REGISTRY_URL": REGISTRY_URL,
         "FUROSHIKI_KUBERNETES": yard.bench.own.kubernetes.model_dump_json(exclude_none=True),
     }
-    with (yard.bench.home.parent / "worker.log").open("ab") as log:
-        command = [sys.executable, "-m", "registry_api", "worker"]
-        return subprocess.Popen(command, cwd=ROOT, env={**clean, **own}, stdout=log, stderr=log)
+    return start_worker(yard.bench.home, settings)
 
 
 async def _killed(yard: Yard, here: Callable[[Asked], bool]) -> None:
@@ -78,10 +70,7 @@ async def test_a_killed_workers_start_is_completed_by_the_next(yard: Yard) -> No
     assert (job["state"], job["attempt"]) == ("succeeded", len(MOMENTS) + 1), job
     shop = await yard.bench.deployment()
     assert (shop["state"], shop["serving_revision"], yard.image) == ("running", 1, yard.pulled(0))
-    cluster = opened(
-        yard.bench.own.kubernetes, yard.bench.api.platform.clock, registry_url="https://registry.example.com"
-    )
-    assert cluster.runs("default", "shop") == {asked["job_id"]}
+    assert yard.cluster().runs("default", "shop") == {asked["job_id"]}
     assert list((yard.bench.home / "scratch" / "clusters").iterdir()) == []
     await yard.watch().look()
     assert (await yard.bench.deployment())["job_id"] == asked["job_id"]

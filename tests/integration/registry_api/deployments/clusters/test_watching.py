@@ -27,7 +27,7 @@ async def test_a_difference_is_repaired_by_one_job(yard: Yard) -> None:
     async with yard.bench.working():
         assert (await yard.bench.ended(found["job_id"]))["state"] == "succeeded"
     assert f"services/{SERVER}" in yard.server.objects.names()
-    assert (await yard.events())[:3] == ["serving", "restarted", "drifted"]
+    assert (await yard.bench.events())[:3] == ["serving", "restarted", "drifted"]
     events = (await yard.bench.api.ok("GET", "/deployments/shop/events"))["items"]
     assert events[2]["message"] == f"Service/{SERVER} is missing"
     await yard.watch().look()
@@ -96,9 +96,7 @@ async def test_a_cluster_that_is_away_changes_nothing(yard: Yard) -> None:
 async def test_what_nobody_wants_is_removed(yard: Yard) -> None:
     """By two watches at once; what is deployed stays, and so does what another registry applied there."""
     await yard.deployed()
-    own, url = yard.bench.own.kubernetes, "https://registry.example.com"
-    other = opened(own.model_copy(update={"instance": "other"}), SystemClock(), registry_url=url)
-    ours = opened(own, SystemClock(), registry_url=url)
+    ours, other = yard.cluster(), yard.cluster(instance="other")
     for cluster in (ours, other):
         await asyncio.to_thread(cluster.apply, STRANGER)
     await asyncio.gather(*(yard.watch().look() for _ in range(2)))
@@ -108,7 +106,7 @@ async def test_what_nobody_wants_is_removed(yard: Yard) -> None:
 
 async def test_of_what_was_applied_anew_nothing_is_removed(yard: Yard) -> None:
     """An orphan is removed as the start that it was seen with; another start of that name meanwhile stays."""
-    cluster = opened(yard.bench.own.kubernetes, SystemClock(), registry_url="https://registry.example.com")
+    cluster = yard.cluster()
     cluster.apply(replace(STRANGER, run="later"))
     cluster.remove("default", "gone", run=STRANGER.run)
     assert cluster.runs("default", "gone") == {"later"}

@@ -12,10 +12,13 @@ from uuid import uuid4
 
 from artifacts.oci.access import Access, Credentials
 from artifacts.oci.registry import Registry
+from core.clock import SystemClock
 from core.errors import NotFound
 from deploy.local.components.docker_registry import PASSWORD, USER, DockerRegistry
 from registry_api.deployments.clusters.watch import ClusterWatch
+from registry_api.deployments.kubernetes.cluster import Cluster
 from registry_api.deployments.kubernetes.naming import release_name, server_name
+from registry_api.deployments.kubernetes.opening import opened
 from registry_api.deployments.kubernetes.testing import ClusterServer
 from registry_api.deployments.kubernetes.testing.merging import Object
 from registry_api.settings.worker import DeploymentSettings, KubernetesSettings, WorkerSettings
@@ -23,6 +26,7 @@ from registry_api.worker import assemble
 from tests.integration.registry_api.bench import Bench
 
 NAMESPACE = "ml"
+REGISTRY_URL = "https://registry.example.com"
 RELEASE = release_name("furoshiki", "default", "shop")
 SERVER = server_name(RELEASE)
 URL = f"http://{SERVER}.{NAMESPACE}.svc:3000"
@@ -83,7 +87,7 @@ def settings_of(server: ClusterServer, depot: Depot, folder: Path) -> Kubernetes
 
 def own_settings(kubernetes: KubernetesSettings) -> WorkerSettings:
     """A worker's, with a cluster."""
-    deployments = DeploymentSettings(registry_url="https://registry.example.com")
+    deployments = DeploymentSettings(registry_url=REGISTRY_URL)
     return WorkerSettings(kubernetes=kubernetes, deployments=deployments)
 
 
@@ -120,9 +124,10 @@ class Yard:
         assert watch is not None
         return watch
 
-    async def events(self) -> list[str]:
-        """What happened to ``shop``, newest first."""
-        return [each["kind"] for each in (await self.bench.api.ok("GET", "/deployments/shop/events"))["items"]]
+    def cluster(self, **changes: Any) -> Cluster:
+        """As its workers open it, but for changed settings."""
+        settings = self.bench.own.kubernetes.model_copy(update=changes)
+        return opened(settings, SystemClock(), registry_url=REGISTRY_URL)
 
     @property
     def spec(self) -> Object:
